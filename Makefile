@@ -1,0 +1,34 @@
+# `make` alone lists the targets. PYTHON names the interpreter that .venv is made from.
+PYTHON ?= python3
+DEMO_ARGS ?=
+TEST_ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv venv-dev demo test test-fast lint
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+venv: ## make or refresh .venv from the hashed lock; .venv/bin/ledger is then ready
+	@$(PYTHON) bin/make_venv.py
+
+venv-dev:
+	@$(PYTHON) bin/make_venv.py --dev
+
+demo: ## a ledger of its own with the demonstration petitions, served until Ctrl-C (DEMO_ARGS=--once prints and ends)
+	@$(PYTHON) bin/make_venv.py --step 1/4
+	@$(BIN)/ledger demo $(DEMO_ARGS)
+
+test: venv-dev ## the whole test suite, against a real PostgreSQL that it starts itself (TEST_ARGS go to pytest)
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+test-fast: venv-dev ## the pure part of the suite: seconds, no server
+	@$(BIN)/python -m pytest -m "not database" $(TEST_ARGS)
+
+lint: venv-dev ## ruff, mypy --strict, the import contracts, unused dependencies
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .

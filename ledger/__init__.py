@@ -1,0 +1,1 @@
+"""The truth; never reads a projection."""

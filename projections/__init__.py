@@ -1,0 +1,1 @@
+"""The derived; never writes an event."""
