@@ -1,12 +1,21 @@
 """Makes or refreshes `.venv` from the hashed lock: `make venv`.
 
-Runs on what a bare Debian 12 has: python3, python3-pip, make; standard library only, as old as Python 3.11.2 (and parsed
-by older ones, so that they can be told in words). Where `venv` lacks ensurepip the environment is made without pip and
-filled by the interpreter's own; where the interpreter has no pip, ensurepip lends one.
+Runs on what a bare Debian 12 has: python3, python3-pip, make; standard library only. Where `venv` lacks ensurepip the
+environment is made without pip and filled by the interpreter's own; where the interpreter has no pip, ensurepip lends
+one. An interpreter that is too old is told so in words, so the first lines are for any Python 3.
 
 Must never install anything whose hash is not in a lock, never build one from source, never name an index: packages come
 from wherever this machine's pip is set up to get them.
 """
+
+import sys
+
+OLDEST = (3, 11)
+if sys.version_info < OLDEST:
+    sys.exit(
+        f"make venv: Python {OLDEST[0]}.{OLDEST[1]} or newer is needed, and {sys.executable} is"
+        f" {sys.version_info[0]}.{sys.version_info[1]}. Name another one, for instance: make PYTHON=python3.12 venv"
+    )
 
 import argparse
 import contextlib
@@ -15,12 +24,10 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-OLDEST = (3, 11)
 OLDEST_PIP = (22, 3)  # the first with --python
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -168,9 +175,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.version_info < OLDEST:
-        stop(
-            "Python %d.%d or newer is needed, and %s is %d.%d. Name another one, e.g.: make PYTHON=python3.12 venv"
-            % (*OLDEST, sys.executable, *sys.version_info[:2])
-        )
     main(sys.argv[1:])

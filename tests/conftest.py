@@ -1,1 +1,1 @@
-"""What every test of the suite may lean on. Must never read DATABASE_URL, or touch a database that it did not create."""
+"""What every test may lean on. Must never read DATABASE_URL, or touch a database that the suite did not create."""
