@@ -1,0 +1,334 @@
+-- The only way in.
+--
+-- A writer's transaction is: `lock_head()`, which waits for its turn; `read_state(...)`, a second statement, so that its
+-- clock and its snapshot are later than the wait; `append_<role>(...)`; COMMIT. What the writer decided in Python is
+-- judged here once more, by sets, against the state as it stands under the lock:
+--   * positions continue the head without a gap, versions continue each petition, recorded times never decrease and lie
+--     at the clock;
+--   * the role may write these types;
+--   * count_after is the running sum of the deltas, and never negative;
+--   * each signature's new state is what its events make of the old one, and its deltas sum to the change in whether it
+--     stands: counts can only be moved by signatures that begin or cease to stand;
+--   * a signer gets a new signature only after the latest was withdrawn and while nothing holds it;
+--   * a count in an observed petition is the last observed one; no signature enters it.
+-- Whatever is wrong refuses the whole transaction, with a sentence that names the rule and the position, never content.
+
+SET LOCAL ROLE ledger_owner;
+
+CREATE TYPE ledger.batch AS (
+  events      ledger.events[],
+  petitions   ledger.petitions[],
+  signatures  ledger.signatures[],
+  signers     vault.signers[],
+  identities  vault.identities[],
+  import_keys vault.import_keys[],
+  answers     vault.answers[],
+  corrections ledger.corrections[],
+  members     ledger.correction_members[]
+);
+
+CREATE TYPE ledger.state AS (
+  now         timestamptz,
+  petitions   ledger.petitions[],
+  signatures  ledger.signatures[],
+  signers     vault.signers[],
+  import_keys vault.import_keys[],
+  answers     vault.answers[],
+  corrections ledger.corrections[],
+  members     ledger.correction_members[]
+);
+
+-- Grants as a table: which role may write which type.
+CREATE TABLE ledger.writable_types (
+  role text NOT NULL,
+  type ledger.event_type NOT NULL,
+  PRIMARY KEY (role, type)
+);
+INSERT INTO ledger.writable_types
+  SELECT 'signing', unnest(ARRAY[
+    'signature.recorded.v1', 'signature.confirmed.v1', 'signature.withdrawn.v1',
+    'acceptance.changed.v1'  -- only the closing at closes_at: judged below
+  ]::ledger.event_type[])
+  UNION ALL SELECT 'privacy', unnest(ARRAY['signature.withdrawn.v1', 'signer.erased.v1']::ledger.event_type[])
+  UNION ALL SELECT 'admin', type FROM unnest(enum_range(NULL::ledger.event_type)) AS type
+    WHERE type <> 'signer.erased.v1';
+GRANT SELECT ON ledger.writable_types TO ledger_backup;
+
+CREATE FUNCTION ledger.lock_head(OUT position bigint, OUT recorded timestamptz, OUT origin text)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT h.position, h.recorded, h.origin FROM ledger.head h FOR UPDATE
+$$;
+
+CREATE FUNCTION ledger.read_state(
+  ids             text[],   -- petitions by id
+  token_ids       text[],   -- signers: the petition's id ...
+  tokens          bytea[],  --   ... and the signer's token, pairwise
+  named           uuid[],   -- signatures by id
+  import_ids      text[],   -- rows of files: the petition's id ...
+  imports         bytea[],  --   ... and the row's key, pairwise
+  credentials     text[],   -- idempotency keys: credential, ...
+  answer_ids      text[],   --   ... petition, ...
+  answer_keys     bytea[],  --   ... and key
+  named_corrections uuid[], -- corrections by id
+  chunk           bigint    -- at most this many members still to do, of each of these corrections
+) RETURNS ledger.state
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  s ledger.state;
+BEGIN
+  s.now := greatest(clock_timestamp(), (SELECT recorded FROM ledger.head));
+  s.petitions := ARRAY(SELECT p FROM ledger.petitions p WHERE p.id = ANY (ids));
+  IF cardinality(tokens) > 0 THEN
+    s.signers := ARRAY(
+      SELECT g FROM unnest(token_ids, tokens) AS u(id, token)
+        JOIN ledger.petitions p ON p.id = u.id
+        JOIN vault.signers g ON g.petition = p.petition AND g.token = u.token);
+  END IF;
+  IF cardinality(imports) > 0 THEN
+    s.import_keys := ARRAY(
+      SELECT k FROM unnest(import_ids, imports) AS u(id, key)
+        JOIN ledger.petitions p ON p.id = u.id
+        JOIN vault.import_keys k ON k.petition = p.petition AND k.key = u.key);
+  END IF;
+  IF cardinality(answer_keys) > 0 THEN
+    s.answers := ARRAY(
+      SELECT a FROM unnest(credentials, answer_ids, answer_keys) AS u(credential, id, key)
+        JOIN vault.answers a ON a.credential = u.credential AND a.petition = u.id AND a.key = u.key);
+  END IF;
+  IF cardinality(named_corrections) > 0 THEN
+    s.corrections := ARRAY(SELECT c FROM ledger.corrections c WHERE c.correction = ANY (named_corrections));
+    s.members := ARRAY(
+      SELECT m FROM unnest(named_corrections) AS u(correction) CROSS JOIN LATERAL (
+        SELECT * FROM ledger.correction_members m
+          WHERE m.correction = u.correction AND m.outcome IS NULL ORDER BY m.ordinal LIMIT chunk) AS m);
+  END IF;
+  s.signatures := ARRAY(
+    SELECT g FROM ledger.signatures g WHERE g.signature = ANY (
+      named
+      || coalesce((SELECT array_agg(r.signature) FROM unnest(s.signers) AS r), '{}')
+      || coalesce((SELECT array_agg(m.signature) FROM unnest(s.members) AS m), '{}')));
+  RETURN s;
+END
+$$;
+
+CREATE FUNCTION ledger.append(writer text, expected bigint, at timestamptz, log_origin text, batch ledger.batch)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  head ledger.head;
+  size bigint := coalesce(cardinality(batch.events), 0);
+  wrong bigint;
+BEGIN
+  SELECT * INTO head FROM ledger.head FOR UPDATE;
+  IF head.position <> expected THEN
+    RAISE EXCEPTION 'The head is at position %, not at %', head.position, expected;
+  END IF;
+  IF head.origin IS NOT NULL AND head.origin <> log_origin THEN
+    RAISE EXCEPTION 'The origin of a ledger never changes';
+  END IF;
+  IF at < head.recorded OR at > greatest(clock_timestamp(), head.recorded)
+     OR at < clock_timestamp() - interval '60 s' THEN
+    RAISE EXCEPTION 'The recorded time is not that of the clock under the lock';
+  END IF;
+
+  INSERT INTO ledger.events SELECT (e).* FROM unnest(batch.events) AS e;
+
+  -- Positions: as many rows above the old head as the batch has, the last of them `size` above it; the key makes it dense.
+  IF (SELECT count(*) FROM ledger.events e WHERE e.position > expected) <> size
+     OR (size > 0 AND (SELECT max(e.position) FROM ledger.events e) <> expected + size) THEN
+    RAISE EXCEPTION 'Positions do not continue the head at %', expected;
+  END IF;
+
+  -- Types.
+  SELECT e.position INTO wrong FROM ledger.events e
+    WHERE e.position > expected
+      AND NOT EXISTS (SELECT FROM ledger.writable_types w WHERE w.role = writer AND w.type = e.type)
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'The role % may not write the type at position %', writer, wrong
+      USING ERRCODE = 'insufficient_privilege';
+  END IF;
+
+  -- Versions, counts, times and petitions.
+  SELECT e.position INTO wrong
+    FROM (
+      SELECT n.*,
+             row_number() OVER petition_so_far AS nth,
+             sum(n.delta) OVER petition_so_far AS moved
+        FROM ledger.events n WHERE n.position > expected
+      WINDOW petition_so_far AS (PARTITION BY n.petition ORDER BY n.position)
+    ) AS e
+    LEFT JOIN ledger.petitions p ON p.petition = e.petition
+    WHERE e.recorded <> at
+       OR e.version <> coalesce(p.version, 0) + e.nth
+       OR e.count_after <> coalesce(p.count, 0) + e.moved
+       OR (e.version = 1) <> (e.petition = e.position)
+       OR (e.version = 1) <> (e.type IN ('petition.opened.v1', 'log.continued.v1'))
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'Version, count or recorded time do not continue the petition at position %', wrong;
+  END IF;
+
+  INSERT INTO ledger.petitions AS p SELECT (n).* FROM unnest(batch.petitions) AS n
+    ON CONFLICT (petition) DO UPDATE SET
+      version = excluded.version, count = excluded.count, last_leaf_hash = excluded.last_leaf_hash,
+      declarations = excluded.declarations, text_version = excluded.text_version,
+      opens_at = excluded.opens_at, closes_at = excluded.closes_at,
+      acceptances = excluded.acceptances, observed_at = excluded.observed_at
+    WHERE p.id = excluded.id;
+  SELECT e.position INTO wrong
+    FROM (SELECT DISTINCT ON (n.petition) n.* FROM ledger.events n WHERE n.position > expected
+          ORDER BY n.petition, n.position DESC) AS e
+    LEFT JOIN ledger.petitions p ON p.petition = e.petition
+    WHERE p.petition IS NULL OR p.version <> e.version OR p.count <> e.count_after OR p.last_leaf_hash <> e.leaf_hash
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'The state of the petition is not that after position %', wrong;
+  END IF;
+  SELECT e.position INTO wrong
+    FROM ledger.events e JOIN ledger.petitions p ON p.petition = e.petition
+    WHERE e.position > expected AND (
+      (p.basis = 'observed' AND e.signature IS NOT NULL)
+      OR (p.basis = 'itemised' AND e.type = 'count.observed.v1'))
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'The basis of the petition does not allow the type at position %', wrong;
+  END IF;
+
+  -- Signatures: each one's new state is what its events make of the old one.
+  IF EXISTS (SELECT FROM unnest(batch.signatures))
+     OR EXISTS (SELECT FROM ledger.events e WHERE e.position > expected AND e.signature IS NOT NULL) THEN
+    SELECT coalesce(e.last, 0) INTO wrong
+      FROM (
+        SELECT n.signature, max(n.position) AS last, sum(n.delta) AS moved,
+               min(n.petition) AS petition, max(n.petition) AS other_petition,
+               count(*) FILTER (WHERE n.type = 'signature.recorded.v1') AS recorded,
+               count(*) FILTER (WHERE n.type = 'signature.confirmed.v1'
+                                   OR (n.type = 'signature.recorded.v1' AND n.delta = 1)) AS confirmed,
+               count(*) FILTER (WHERE n.type = 'signature.withdrawn.v1') AS withdrawn,
+               count(*) FILTER (WHERE n.type = 'signature.invalidated.v1')
+                 - count(*) FILTER (WHERE n.type = 'signature.reinstated.v1') AS held
+          FROM ledger.events n WHERE n.position > expected AND n.signature IS NOT NULL
+         GROUP BY n.signature
+      ) AS e
+      FULL JOIN unnest(batch.signatures) AS new ON new.signature = e.signature
+      LEFT JOIN ledger.signatures old ON old.signature = e.signature
+      WHERE e.signature IS NULL OR new.signature IS NULL
+         OR e.petition <> e.other_petition OR new.petition <> e.petition
+         OR (old.signature IS NULL) <> (e.recorded = 1) OR e.recorded > 1
+         OR (old.signature IS NOT NULL AND (old.petition <> new.petition OR old.position <> new.position))
+         OR new.confirmed <> (coalesce(old.confirmed, false) OR e.confirmed > 0)
+         OR new.withdrawn <> (coalesce(old.withdrawn, false) OR e.withdrawn > 0)
+         OR cardinality(new.holds) <> coalesce(cardinality(old.holds), 0) + e.held
+         OR e.moved <> ledger.stands(new.confirmed, new.withdrawn, new.holds)::int
+                       - ledger.stands(old.confirmed, old.withdrawn, old.holds)::int
+         OR (old.signature IS NULL AND NOT new.withdrawn AND NOT EXISTS (
+               SELECT FROM unnest(batch.signers) AS g
+                WHERE g.signature = new.signature AND g.petition = new.petition))
+      LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION 'The state of a signature is not what its events make of it, by position %', wrong;
+    END IF;
+    INSERT INTO ledger.signatures SELECT (n).* FROM unnest(batch.signatures) AS n
+      ON CONFLICT (signature) DO UPDATE SET
+        confirmed = excluded.confirmed, withdrawn = excluded.withdrawn, erased = excluded.erased,
+        holds = excluded.holds, effective = excluded.effective;
+  END IF;
+
+  -- Signers: the latest signature gives way only to a later one, and only where it can never stand again.
+  IF EXISTS (
+    SELECT FROM unnest(batch.signers) AS new
+      JOIN vault.signers old ON old.petition = new.petition AND old.token = new.token
+      JOIN ledger.signatures latest ON latest.signature = old.signature
+     WHERE old.signer_ref <> new.signer_ref
+        OR (old.signature <> new.signature AND (NOT latest.withdrawn OR cardinality(latest.holds) > 0))
+  ) THEN
+    RAISE EXCEPTION 'A signer has at most one standing signature in a petition'
+      USING ERRCODE = 'unique_violation';
+  END IF;
+  INSERT INTO vault.signers SELECT (n).* FROM unnest(batch.signers) AS n
+    ON CONFLICT (petition, token) DO UPDATE SET signature = excluded.signature;
+  INSERT INTO vault.identities SELECT (n).* FROM unnest(batch.identities) AS n;
+  INSERT INTO vault.import_keys SELECT (n).* FROM unnest(batch.import_keys) AS n;
+  INSERT INTO vault.answers SELECT (n).* FROM unnest(batch.answers) AS n;
+
+  INSERT INTO ledger.corrections AS c SELECT (n).* FROM unnest(batch.corrections) AS n
+    ON CONFLICT (correction) DO UPDATE SET
+      state = excluded.state, applied = excluded.applied, skipped = excluded.skipped
+    WHERE c.petition = excluded.petition AND c.state = 'running';
+  INSERT INTO ledger.correction_members AS m SELECT (n).* FROM unnest(batch.members) AS n
+    ON CONFLICT (correction, ordinal) DO UPDATE SET outcome = excluded.outcome
+    WHERE m.outcome IS NULL AND m.signature = excluded.signature;
+
+  UPDATE ledger.head SET position = expected + size, recorded = at, origin = log_origin WHERE size > 0;
+END
+$$;
+
+CREATE FUNCTION ledger.append_signing(expected bigint, at timestamptz, log_origin text, batch ledger.batch)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  wrong bigint;
+BEGIN
+  IF cardinality(batch.import_keys) > 0 OR cardinality(batch.corrections) > 0 OR cardinality(batch.members) > 0 THEN
+    RAISE EXCEPTION 'The role signing neither imports nor corrects' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  PERFORM ledger.append('signing', expected, at, log_origin, batch);
+  SELECT e.position INTO wrong
+    FROM ledger.events e JOIN ledger.petitions p ON p.petition = e.petition
+    CROSS JOIN LATERAL convert_from(e.leaf, 'UTF8')::jsonb AS leaf
+    WHERE e.position > expected AND e.type = 'acceptance.changed.v1' AND NOT coalesce(
+      leaf -> 'data' ->> 'acceptance' = 'closed' AND leaf ->> 'actor' = 'system'
+      AND e.effective = p.closes_at AND p.closes_at <= at, false)
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'The role signing closes a petition only at its closing time, not at position %', wrong
+      USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  -- Live signing and closing never race: what the petition takes is what it took at the position before.
+  SELECT e.position INTO wrong
+    FROM ledger.events e JOIN ledger.petitions p ON p.petition = e.petition
+    CROSS JOIN LATERAL (
+      SELECT a ->> 2 AS acceptance FROM jsonb_array_elements(p.acceptances) AS a
+       WHERE (a ->> 0)::bigint < e.position ORDER BY (a ->> 0)::bigint DESC LIMIT 1) AS then
+    WHERE e.position > expected AND (
+      (e.type IN ('signature.recorded.v1', 'signature.confirmed.v1') AND then.acceptance <> 'open')
+      OR (e.type = 'signature.withdrawn.v1' AND then.acceptance IN ('closed', 'rejected')))
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'The petition does not take the type at position %', wrong;
+  END IF;
+END
+$$;
+
+CREATE FUNCTION ledger.append_admin(expected bigint, at timestamptz, log_origin text, batch ledger.batch)
+RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT ledger.append('admin', expected, at, log_origin, batch)
+$$;
+
+CREATE FUNCTION ledger.append_privacy(expected bigint, at timestamptz, log_origin text, batch ledger.batch)
+RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT ledger.append('privacy', expected, at, log_origin, batch)
+$$;
+
+-- Whether this very event stands at this position: how a writer learns, after a lost answer, what became of its batch.
+-- Asked under the head lock, which proves that the old transaction has ended.
+CREATE FUNCTION ledger.was_appended(at_position bigint, hash bytea) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM ledger.events e WHERE e.position = at_position AND e.leaf_hash = hash)
+$$;
+
+-- Corrections that were opened and neither completed nor cancelled, oldest first: what a restart takes up again.
+CREATE FUNCTION ledger.running_corrections(id text) RETURNS SETOF uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT c.correction FROM ledger.corrections c JOIN ledger.petitions p USING (petition)
+   WHERE p.id = running_corrections.id AND c.state = 'running' ORDER BY c.correction
+$$;
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.lock_head, ledger.read_state, ledger.was_appended TO ledger_signing, ledger_admin, ledger_privacy;
+GRANT EXECUTE ON FUNCTION ledger.append_signing TO ledger_signing;
+GRANT EXECUTE ON FUNCTION ledger.append_admin, ledger.running_corrections TO ledger_admin;
+GRANT EXECUTE ON FUNCTION ledger.append_privacy TO ledger_privacy;

@@ -1,0 +1,220 @@
+"""The commands: what may be asked of the ledger, and the outcomes that an asking can have.
+
+A command is an imperative intent that may be refused. Everything random or secret in it (ids, nonces, tokens) was made
+before it got here, so that deciding is pure. Commands are plain frozen dataclasses, not models: they are made by our own
+code from input that was already judged, and the bulk path makes 30,000 of them a second.
+
+Outcomes are three: `Accepted` (recorded, now or earlier), `Refused`, `Unknown`. A command must never carry who acts: that is
+the submission's `actor`, from the credential.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from schemas.events import Acceptance, Channel, Claim, PetitionOpened, PetitionRevised, Reason, SignerKind, Status
+from schemas.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPetition:
+    """Begin a petition. `at` is its effective time; None: when it is recorded."""
+
+    petition: str
+    opened: PetitionOpened
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevisePetition:
+    """Change what a petition says of itself. `expected` is the number of declarations that the asker has seen."""
+
+    petition: str
+    revised: PetitionRevised
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostUpdate:
+    """Tell the signers something. `at_known` is False where the source is undated."""
+
+    petition: str
+    headline: str
+    reference: str | None = None
+    effective_on: date | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAcceptance:
+    """Take signatures, or cease to."""
+
+    petition: str
+    acceptance: Acceptance
+    at: datetime | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareStatus:
+    """Declare an outcome."""
+
+    petition: str
+    status: Status
+    reported_count: int | None = None
+    reference: str | None = None
+    effective_on: date | None = None
+    at: datetime | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveCount:
+    """Record what an outside source showed; with `status`, also that it declared this outcome then."""
+
+    petition: str
+    count: int
+    claim: Claim
+    at: datetime | None
+    reference: str | None = None
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSignature:
+    """Sign. The identity is in `pii` (canonical bytes, for the vault alone); the log gets `pii_commit`.
+
+    `imported` says whether it is judged by its effective time (`at`) or by when it is recorded. `at` is None where a live
+    site names no time, and where the source of an import is undated.
+    """
+
+    petition: str
+    signature: UUID
+    token: bytes
+    signer_ref: bytes
+    pii: bytes
+    nonce: bytes
+    pii_commit: bytes
+    confirmed: bool | None
+    channel: Channel
+    kind: SignerKind
+    imported: bool
+    at: datetime | None = None
+    name: str | None = None
+    reference: str | None = None
+    country: str | None = None
+    region: str | None = None
+    answers: dict[str, str] | None = None
+    text_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSignature:
+    """Confirm. The signature is named by its id, or by its signer's token where a file names signers."""
+
+    petition: str
+    signature: UUID | None
+    token: bytes | None
+    imported: bool
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawSignature:
+    """Withdraw. Named as in ConfirmSignature."""
+
+    petition: str
+    signature: UUID | None
+    token: bytes | None
+    imported: bool
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectImported:
+    """One correction that a file states: these signers' signatures are invalidated, or reinstated, for one reason at
+    one time. `rows` are (signer token, import key) pairs; rows that were imported before fall out of it.
+    """
+
+    petition: str
+    correction: UUID
+    kind: str
+    reason: Reason
+    rows: tuple[tuple[bytes, bytes], ...]
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueCorrection:
+    """Apply the next chunk of an opened correction."""
+
+    petition: str
+    correction: UUID
+
+
+Command = (
+    OpenPetition
+    | RevisePetition
+    | PostUpdate
+    | ChangeAcceptance
+    | DeclareStatus
+    | ObserveCount
+    | RecordSignature
+    | ConfirmSignature
+    | WithdrawSignature
+    | CorrectImported
+    | ContinueCorrection
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """An idempotency key: one answer per credential, petition and key. `fingerprint` tells a repeat from another request.
+
+    Key and fingerprint are keyed hashes of 16 bytes; what the client sent is not kept.
+    """
+
+    credential: str
+    petition: str
+    key: bytes
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A command with who asks it, and by which key a repeat is known: a client's, or that of a file's row."""
+
+    command: Command
+    actor: str
+    answer_key: AnswerKey | None = None
+    import_key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """It is recorded. `answer` is what the asker is told (JSON values); `repeated` where it was so before this asking.
+
+    `already_there` says that the row of a file was imported before.
+    """
+
+    answer: dict[str, Any]
+    repeated: bool = False
+    already_there: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It is not recorded, and why: a problem type, a short slug for reports, a sentence. None of them echoes input."""
+
+    problem: Problem
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Whether it is recorded could not be learned in time. The same key later gives the answer."""
+
+
+Outcome = Accepted | Refused | Unknown
