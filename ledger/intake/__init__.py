@@ -1,0 +1,1 @@
+"""Reading what others kept: lines of text in, rows and refused rows out. Never opens a file, never writes an event."""
