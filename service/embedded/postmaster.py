@@ -136,7 +136,7 @@ def is_running(data: Path) -> bool:
 
 
 def end(place: Place, data: Path, say: Say, *, gently: bool = True) -> None:
-    """Stops the server and waits until all of it is gone. The caller holds the door. A tardy server is told, not raised.
+    """Stops the server and waits until all of it is gone; a tardy one is told, not raised. The caller holds the door.
 
     Gently is a fast shutdown: transactions are rolled back, everything is written. Else it recovers at the next start.
     """

@@ -16,13 +16,14 @@ from service.embedded.accounts import Account
 from service.embedded.place import Place
 from service.embedded.server import PORT, EmbeddedUnavailable
 
+PREFIX = "signature-ledger-"
 LONGEST = 107  # bytes of sun_path on Linux, without its NUL; 103 elsewhere, which our names do not come near
 
 
 def directory_for(place: Place, account: Account) -> Path:
     """Named by the account and a hash of the home, under the temporary directory: the same for every start."""
     named = hashlib.sha256(os.fsencode(os.path.realpath(place.home)) + place.mark().encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"signature-ledger-{account.uid}-{named}"
+    return Path(tempfile.gettempdir()) / f"{PREFIX}{account.uid}-{named}"
 
 
 def prepare(directory: Path, account: Account) -> None:
@@ -53,9 +54,11 @@ def clear_stale(directory: Path) -> None:
 
 
 def remove(directory: Path) -> None:
-    """Takes the directory of a server that has ended away, unless something is in it."""
-    with contextlib.suppress(OSError):
-        directory.rmdir()
+    """Takes the directory of a server that has ended away, if it is one of ours: a stranger's may be anywhere."""
+    if directory.name.startswith(PREFIX):
+        with contextlib.suppress(OSError):
+            clear_stale(directory)
+            directory.rmdir()
 
 
 def socket_path(directory: Path, port: int = PORT) -> Path:
