@@ -54,7 +54,7 @@ INSERT INTO ledger.writable_types
     WHERE type <> 'signer.erased.v1';
 GRANT SELECT ON ledger.writable_types TO ledger_backup;
 
-CREATE FUNCTION ledger.lock_head(OUT position bigint, OUT recorded timestamptz, OUT origin text)
+CREATE FUNCTION ledger.lock_head(OUT "position" bigint, OUT recorded timestamptz, OUT origin text)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT h.position, h.recorded, h.origin FROM ledger.head h FOR UPDATE
 $$;
@@ -77,6 +77,10 @@ DECLARE
   s ledger.state;
 BEGIN
   s.now := greatest(clock_timestamp(), (SELECT recorded FROM ledger.head));
+  IF s.now > clock_timestamp() + interval '60 s' THEN
+    RAISE EXCEPTION 'The log was last recorded more than 60 s ahead of the clock; nothing is appended until it catches up'
+      USING ERRCODE = 'object_not_in_prerequisite_state';
+  END IF;
   s.petitions := ARRAY(SELECT p FROM ledger.petitions p WHERE p.id = ANY (ids));
   IF cardinality(tokens) > 0 THEN
     s.signers := ARRAY(
@@ -133,15 +137,15 @@ BEGIN
 
   INSERT INTO ledger.events SELECT (e).* FROM unnest(batch.events) AS e;
 
-  -- Positions: as many rows above the old head as the batch has, the last of them `size` above it; the key makes it dense.
-  IF (SELECT count(*) FROM ledger.events e WHERE e.position > expected) <> size
-     OR (size > 0 AND (SELECT max(e.position) FROM ledger.events e) <> expected + size) THEN
+  -- Positions: `size` rows were written, and `size` rows stand in the `size` places above the old head.
+  -- (Everywhere below the range is closed on both sides: with an open end the planner would guess a third of the log.)
+  IF (SELECT count(*) FROM ledger.events e WHERE e.position BETWEEN expected + 1 AND expected + size) <> size THEN
     RAISE EXCEPTION 'Positions do not continue the head at %', expected;
   END IF;
 
   -- Types.
   SELECT e.position INTO wrong FROM ledger.events e
-    WHERE e.position > expected
+    WHERE e.position BETWEEN expected + 1 AND expected + size
       AND NOT EXISTS (SELECT FROM ledger.writable_types w WHERE w.role = writer AND w.type = e.type)
     LIMIT 1;
   IF FOUND THEN
@@ -155,7 +159,7 @@ BEGIN
       SELECT n.*,
              row_number() OVER petition_so_far AS nth,
              sum(n.delta) OVER petition_so_far AS moved
-        FROM ledger.events n WHERE n.position > expected
+        FROM ledger.events n WHERE n.position BETWEEN expected + 1 AND expected + size
       WINDOW petition_so_far AS (PARTITION BY n.petition ORDER BY n.position)
     ) AS e
     LEFT JOIN ledger.petitions p ON p.petition = e.petition
@@ -177,7 +181,7 @@ BEGIN
       acceptances = excluded.acceptances, observed_at = excluded.observed_at
     WHERE p.id = excluded.id;
   SELECT e.position INTO wrong
-    FROM (SELECT DISTINCT ON (n.petition) n.* FROM ledger.events n WHERE n.position > expected
+    FROM (SELECT DISTINCT ON (n.petition) n.* FROM ledger.events n WHERE n.position BETWEEN expected + 1 AND expected + size
           ORDER BY n.petition, n.position DESC) AS e
     LEFT JOIN ledger.petitions p ON p.petition = e.petition
     WHERE p.petition IS NULL OR p.version <> e.version OR p.count <> e.count_after OR p.last_leaf_hash <> e.leaf_hash
@@ -187,7 +191,7 @@ BEGIN
   END IF;
   SELECT e.position INTO wrong
     FROM ledger.events e JOIN ledger.petitions p ON p.petition = e.petition
-    WHERE e.position > expected AND (
+    WHERE e.position BETWEEN expected + 1 AND expected + size AND (
       (p.basis = 'observed' AND e.signature IS NOT NULL)
       OR (p.basis = 'itemised' AND e.type = 'count.observed.v1'))
     LIMIT 1;
@@ -197,7 +201,7 @@ BEGIN
 
   -- Signatures: each one's new state is what its events make of the old one.
   IF EXISTS (SELECT FROM unnest(batch.signatures))
-     OR EXISTS (SELECT FROM ledger.events e WHERE e.position > expected AND e.signature IS NOT NULL) THEN
+     OR EXISTS (SELECT FROM ledger.events e WHERE e.position BETWEEN expected + 1 AND expected + size AND e.signature IS NOT NULL) THEN
     SELECT coalesce(e.last, 0) INTO wrong
       FROM (
         SELECT n.signature, max(n.position) AS last, sum(n.delta) AS moved,
@@ -208,7 +212,7 @@ BEGIN
                count(*) FILTER (WHERE n.type = 'signature.withdrawn.v1') AS withdrawn,
                count(*) FILTER (WHERE n.type = 'signature.invalidated.v1')
                  - count(*) FILTER (WHERE n.type = 'signature.reinstated.v1') AS held
-          FROM ledger.events n WHERE n.position > expected AND n.signature IS NOT NULL
+          FROM ledger.events n WHERE n.position BETWEEN expected + 1 AND expected + size AND n.signature IS NOT NULL
          GROUP BY n.signature
       ) AS e
       FULL JOIN unnest(batch.signatures) AS new ON new.signature = e.signature
@@ -268,6 +272,7 @@ CREATE FUNCTION ledger.append_signing(expected bigint, at timestamptz, log_origi
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  size bigint := coalesce(cardinality(batch.events), 0);
   wrong bigint;
 BEGIN
   IF cardinality(batch.import_keys) > 0 OR cardinality(batch.corrections) > 0 OR cardinality(batch.members) > 0 THEN
@@ -276,9 +281,9 @@ BEGIN
   PERFORM ledger.append('signing', expected, at, log_origin, batch);
   SELECT e.position INTO wrong
     FROM ledger.events e JOIN ledger.petitions p ON p.petition = e.petition
-    CROSS JOIN LATERAL convert_from(e.leaf, 'UTF8')::jsonb AS leaf
-    WHERE e.position > expected AND e.type = 'acceptance.changed.v1' AND NOT coalesce(
-      leaf -> 'data' ->> 'acceptance' = 'closed' AND leaf ->> 'actor' = 'system'
+    CROSS JOIN LATERAL (SELECT convert_from(e.leaf, 'UTF8')::jsonb AS said) AS l
+    WHERE e.position BETWEEN expected + 1 AND expected + size AND e.type = 'acceptance.changed.v1' AND NOT coalesce(
+      l.said -> 'data' ->> 'acceptance' = 'closed' AND l.said ->> 'actor' = 'system'
       AND e.effective = p.closes_at AND p.closes_at <= at, false)
     LIMIT 1;
   IF FOUND THEN
@@ -290,10 +295,10 @@ BEGIN
     FROM ledger.events e JOIN ledger.petitions p ON p.petition = e.petition
     CROSS JOIN LATERAL (
       SELECT a ->> 2 AS acceptance FROM jsonb_array_elements(p.acceptances) AS a
-       WHERE (a ->> 0)::bigint < e.position ORDER BY (a ->> 0)::bigint DESC LIMIT 1) AS then
-    WHERE e.position > expected AND (
-      (e.type IN ('signature.recorded.v1', 'signature.confirmed.v1') AND then.acceptance <> 'open')
-      OR (e.type = 'signature.withdrawn.v1' AND then.acceptance IN ('closed', 'rejected')))
+       WHERE (a ->> 0)::bigint < e.position ORDER BY (a ->> 0)::bigint DESC LIMIT 1) AS before
+    WHERE e.position BETWEEN expected + 1 AND expected + size AND (
+      (e.type IN ('signature.recorded.v1', 'signature.confirmed.v1') AND before.acceptance <> 'open')
+      OR (e.type = 'signature.withdrawn.v1' AND before.acceptance IN ('closed', 'rejected')))
     LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'The petition does not take the type at position %', wrong;

@@ -1,0 +1,416 @@
+"""One batch: settles submissions in order against what is known, and gathers what the database is asked to append.
+
+This is `decide` and `evolve` at work. Each submission is judged against the state as the ones before it left it; its
+drafts become events with position, version, `prev` and canonical bytes; the state moves on. Refusals leave no trace. At the
+end `rows()` is the argument of `append_<role>`, which judges all of it once more.
+
+Pure: the time is the batch's own, read from the database under the head lock; ids and nonces came with the commands.
+This module must never be used twice for one transaction: what it gathered was true at one head only.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, assert_never
+from uuid import UUID
+
+import orjson
+
+from ledger import correction as corrections
+from ledger import petition as petitions
+from ledger import signature as signatures
+from ledger.drafts import (
+    NO_CORRECTION,
+    NO_PETITION,
+    NO_SIGNATURE,
+    NO_SIGNER,
+    NOTHING_LEFT,
+    OBSERVED,
+    AsIs,
+    Decision,
+    Draft,
+)
+from ledger.merkle import leaf_hash
+from ledger.state import CorrectionState, Known, Member, PetitionState, SignatureState, SignerState
+from schemas.commands import (
+    Accepted,
+    ChangeAcceptance,
+    ConfirmSignature,
+    ContinueCorrection,
+    CorrectImported,
+    DeclareStatus,
+    ObserveCount,
+    OpenPetition,
+    Outcome,
+    PostUpdate,
+    RecordSignature,
+    Refused,
+    RevisePetition,
+    Submission,
+    WithdrawSignature,
+)
+from schemas.envelope import leaf_bytes
+from schemas.events import PetitionOpened
+from schemas.instants import format_instant, parse_instant
+
+SYSTEM = "system"
+DECLARATIONS = frozenset(
+    {
+        "petition.opened.v1",
+        "petition.revised.v1",
+        "update.posted.v1",
+        "acceptance.changed.v1",
+        "status.declared.v1",
+    }
+)
+KEY_REUSED = Refused("idempotency-key-reused", "key-reused", "The idempotency key was used for another request.")
+
+
+class Batch:
+    """What one transaction will append. `position` is the head's; `now` the batch's recorded time."""
+
+    def __init__(self, known: Known, position: int, now: datetime, source: str) -> None:
+        self.known = known
+        self.position = position
+        self.now = now
+        self._source = source
+        self._recorded = format_instant(now)
+        self.events: list[tuple[Any, ...]] = []
+        self._petitions: dict[str, PetitionState] = {}
+        self._signatures: dict[UUID, SignatureState] = {}
+        self._signers: dict[tuple[int, bytes], SignerState] = {}
+        self._identities: list[tuple[Any, ...]] = []
+        self._import_keys: list[tuple[Any, ...]] = []
+        self._answers: list[tuple[Any, ...]] = []
+        self._corrections: dict[UUID, CorrectionState] = {}
+        self._members: dict[tuple[UUID, int], Member] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write at all."""
+        return not (self.events or self._import_keys or self._answers)
+
+    def rows(self) -> tuple[Any, ...]:
+        """The value of a `ledger.batch`: every list in the order of its columns."""
+        return (
+            self.events,
+            [state.row() for state in self._petitions.values()],
+            [state.row() for state in self._signatures.values()],
+            [state.row() for state in self._signers.values()],
+            self._identities,
+            self._import_keys,
+            self._answers,
+            [state.row() for state in self._corrections.values()],
+            [state.row() for state in self._members.values()],
+        )
+
+    # -- deciding ------------------------------------------------------------------------------------------------------
+
+    def close_due_petitions(self) -> None:
+        """The clockwork: a petition whose closing time has passed is closed before anything else happens to it."""
+        for petition in self.known.petitions.values():
+            for due in petitions.close_when_due(petition, self.now):
+                self._evolve(petition, due, SYSTEM)
+
+    def settle(self, submission: Submission) -> Outcome:
+        """Judge one submission and, where it is taken, evolve."""
+        if (key := submission.answer_key) is not None:
+            stored = self.known.answers.get((key.credential, key.petition, key.key))
+            if stored is not None:
+                fingerprint, answer = stored
+                return Accepted(orjson.loads(answer), repeated=True) if fingerprint == key.fingerprint else KEY_REUSED
+        petition = self.known.petitions.get(submission.command.petition)
+        if petition is not None and submission.import_key is not None:
+            if (petition.petition, submission.import_key) in self.known.import_keys:
+                return Accepted({}, repeated=True, already_there=True)
+        outcome, signature = self._decide(petition, submission)
+        if isinstance(outcome, Accepted):
+            if key is not None:
+                answer = orjson.dumps(outcome.answer, option=orjson.OPT_SORT_KEYS).decode()
+                self.known.answers[(key.credential, key.petition, key.key)] = (key.fingerprint, answer)
+                self._answers.append(
+                    (key.credential, key.petition, key.key, key.fingerprint, answer, signature, self.now)
+                )
+            if submission.import_key is not None:
+                petition = self.known.petitions[submission.command.petition]
+                self._imported(petition, submission.import_key, signature)
+        return outcome
+
+    def _decide(self, petition: PetitionState | None, submission: Submission) -> tuple[Outcome, UUID | None]:
+        command, actor = submission.command, submission.actor
+        if isinstance(command, OpenPetition):
+            return self._apply(petition, petitions.open_petition(petition, command, self.now), submission), None
+        if petition is None:
+            return NO_PETITION, None
+        match command:
+            case RecordSignature():
+                return self._record(petition, command, actor)
+            case ConfirmSignature():
+                return self._follow(petition, submission, command, signatures.confirm)
+            case WithdrawSignature():
+                return self._follow(petition, submission, command, signatures.withdraw)
+            case CorrectImported():
+                return self._correct(petition, command, actor), None
+            case ContinueCorrection():
+                return self._continue(petition, command), None
+            case RevisePetition():
+                decision = petitions.revise(petition, command)
+            case PostUpdate():
+                decision = petitions.post_update(command, self.now)
+            case ChangeAcceptance():
+                decision = petitions.change_acceptance(petition, command, self.now)
+            case DeclareStatus():
+                decision = petitions.declare_status(petition, command, self.now)
+            case ObserveCount():
+                decision = petitions.observe(petition, command, self.now)
+            case _:
+                assert_never(command)
+        return self._apply(petition, decision, submission), None
+
+    def _apply(self, petition: PetitionState | None, decision: Decision, submission: Submission) -> Outcome:
+        """Carry out a decision about the petition itself."""
+        if isinstance(decision, Refused):
+            return decision
+        if isinstance(decision, AsIs):
+            assert petition is not None
+            return Accepted({"petition": petition.id, "version": petition.version}, repeated=True)
+        for each in decision:
+            petition = self._evolve(petition, each, submission.actor, submission.command.petition)
+        assert petition is not None
+        return Accepted({"petition": petition.id, "position": self.position, "version": petition.version})
+
+    def _record(self, petition: PetitionState, command: RecordSignature, actor: str) -> tuple[Outcome, UUID | None]:
+        signer = self.known.signers.get((petition.petition, command.token))
+        latest = None if signer is None else self.known.signatures[signer.signature]
+        decision = signatures.record(petition, signer, latest, command, self.now)
+        if isinstance(decision, Refused):
+            return decision, None
+        if isinstance(decision, AsIs):
+            assert latest is not None
+            return Accepted({**_about(latest), "duplicate": True}, repeated=True), latest.signature
+        for each in decision:
+            self._evolve(petition, each, actor)
+        signer_ref = command.signer_ref if signer is None else signer.signer_ref
+        renewed = SignerState(petition.petition, command.token, signer_ref, command.signature)
+        self.known.signers[renewed.petition, renewed.token] = self._signers[renewed.petition, renewed.token] = renewed
+        self._identities.append((command.signature, command.pii, command.nonce))
+        return Accepted(_about(self.known.signatures[command.signature])), command.signature
+
+    def _follow(
+        self,
+        petition: PetitionState,
+        submission: Submission,
+        command: ConfirmSignature | WithdrawSignature,
+        judge: "type[signatures.confirm] | Any",
+    ) -> tuple[Outcome, UUID | None]:
+        """Confirm or withdraw a signature that is named by its id or by its signer."""
+        state = self._named(petition, command.signature, command.token)
+        if isinstance(state, Refused):
+            return state, None
+        if petition.basis != "itemised":
+            return OBSERVED, None
+        decision: Decision = judge(petition, state, command.at, self.now, command.imported)
+        if isinstance(decision, Refused):
+            return decision, None
+        if isinstance(decision, AsIs):
+            return Accepted({**_about(state), "duplicate": True}, repeated=True), state.signature
+        for each in decision:
+            self._evolve(petition, each, submission.actor)
+        return Accepted({**_about(state), "position": self.position, "version": petition.version}), state.signature
+
+    def _named(self, petition: PetitionState, signature: UUID | None, token: bytes | None) -> SignatureState | Refused:
+        if signature is None:
+            assert token is not None
+            signer = self.known.signers.get((petition.petition, token))
+            return NO_SIGNER if signer is None else self.known.signatures[signer.signature]
+        state = self.known.signatures.get(signature)
+        return NO_SIGNATURE if state is None or state.petition != petition.petition else state
+
+    # -- corrections ---------------------------------------------------------------------------------------------------
+
+    def _correct(self, petition: PetitionState, command: CorrectImported, actor: str) -> Outcome:
+        """Open a correction over the rows that are new and eligible, and apply its first chunk.
+
+        The answer's `rows` says of each row what became of it: `appended`, `already-there`, `duplicate`, or why it was
+        refused.
+        """
+        if petition.basis != "itemised":
+            return OBSERVED
+        chosen: dict[UUID, list[bytes]] = {}
+        trial = CorrectionState(
+            command.correction, petition.petition, command.kind, command.reason, actor, "running", command.at, None, 0, 0, 0
+        )  # fmt: skip
+        rows: list[str] = []
+        for token, key in command.rows:
+            state = self._named(petition, None, token)
+            if (petition.petition, key) in self.known.import_keys:
+                rows.append("already-there")
+            elif isinstance(state, Refused):
+                rows.append(state.reason)
+            elif state.signature in chosen:
+                chosen[state.signature].append(key)
+                rows.append("duplicate")
+            else:
+                decision = corrections.judge_member(trial, state, self.now)
+                if isinstance(decision, Refused):
+                    rows.append(decision.reason)
+                else:
+                    chosen[state.signature] = [key]
+                    rows.append("appended")
+        if not chosen:
+            return Accepted({"rows": rows, "remaining": 0}, repeated=True)
+        frozen = corrections.freeze(
+            petition=petition.petition,
+            correction=command.correction,
+            kind=command.kind,
+            reason=command.reason,
+            actor=actor,
+            signatures=list(chosen),
+            conditions=(corrections.IMPORTED,),
+            approval="exempt",
+            at=command.at,
+        )
+        self._evolve(petition, frozen.opened, actor)
+        self.known.corrections[command.correction] = frozen.correction
+        self.known.members[command.correction] = frozen.members
+        for member in frozen.members:
+            self._members[member.correction, member.ordinal] = member
+        for signature, keys in chosen.items():
+            for key in keys:
+                self._imported(petition, key, signature)
+        self._apply_members(petition, frozen.correction, frozen.members[: corrections.CHUNK])
+        return Accepted(
+            {
+                "correction": str(command.correction),
+                "rows": rows,
+                "remaining": frozen.correction.matched - frozen.correction.applied - frozen.correction.skipped,
+                "position": self.position,
+            }
+        )
+
+    def _continue(self, petition: PetitionState, command: ContinueCorrection) -> Outcome:
+        correction = self.known.corrections.get(command.correction)
+        if correction is None or correction.petition != petition.petition or correction.state != "running":
+            return NO_CORRECTION
+        to_do = [m for m in self.known.members.get(command.correction, []) if m.outcome is None]
+        if not to_do:
+            return NOTHING_LEFT
+        self._apply_members(petition, correction, to_do[: corrections.CHUNK])
+        remaining = correction.matched - correction.applied - correction.skipped
+        return Accepted({"correction": str(command.correction), "remaining": remaining, "position": self.position})
+
+    def _apply_members(self, petition: PetitionState, correction: CorrectionState, members: Sequence[Member]) -> None:
+        for member in members:
+            decision = corrections.judge_member(correction, self.known.signatures[member.signature], self.now)
+            if isinstance(decision, AsIs | Refused):
+                member.outcome = "skipped"
+                correction.skipped += 1
+            else:
+                for each in decision:
+                    self._evolve(petition, each, correction.actor)
+                member.outcome = "applied"
+                correction.applied += 1
+            self._members[member.correction, member.ordinal] = member
+        for done in corrections.complete_when_done(correction):
+            self._evolve(petition, done, correction.actor)
+            correction.state = "completed"
+        self._corrections[correction.correction] = correction
+
+    # -- evolving ------------------------------------------------------------------------------------------------------
+
+    def _evolve(self, petition: PetitionState | None, draft: Draft, actor: str, opens: str = "") -> PetitionState:
+        """Give a draft its place and its bytes, and move the state on."""
+        position = self.position + 1
+        at = self.now if draft.at is None else draft.at
+        if petition is None:
+            petition = petitions.state_of(position, opens, PetitionOpened.model_validate(draft.data), at)
+            self.known.petitions[opens] = petition
+        version = petition.version + 1
+        leaf = leaf_bytes(
+            position=position,
+            source=self._source,
+            type=draft.type,
+            subject=petition.id,
+            time=at,
+            recorded=self._recorded,
+            version=version,
+            prev=petition.last_leaf_hash if version > 1 else None,
+            actor=actor,
+            data=draft.data,
+        )
+        # Only now that the bytes exist does the state move: an event too long for a leaf leaves none behind.
+        self.position = position
+        petition.version = version
+        petition.count += draft.delta
+        petition.last_leaf_hash = leaf_hash(leaf)
+        self._petitions[petition.id] = petition
+        state = draft.signature
+        if state is None:
+            self._evolve_petition(petition, draft, position, at)
+            keys: tuple[Any, ...] = (None, None, None, None, None, None)
+        else:
+            self._evolve_signature(state, draft, position, version)
+            keys = (state.signature, state.channel, state.kind, state.country, state.region, state.answers)
+        self.events.append(
+            (
+                position,
+                petition.petition,
+                version,
+                draft.type,
+                at,
+                self.now,
+                draft.delta,
+                petition.count,
+                keys[0],
+                draft.hold,
+                *keys[1:],
+                leaf,
+                petition.last_leaf_hash,
+            )
+        )
+        return petition
+
+    def _evolve_petition(self, petition: PetitionState, draft: Draft, position: int, at: datetime) -> None:
+        if draft.type in DECLARATIONS:
+            petition.declarations += 1
+        match draft.type:
+            case "acceptance.changed.v1":
+                petition.acceptances.append((position, at, draft.data["acceptance"]))
+            case "petition.revised.v1":
+                opens_at, closes_at = (
+                    parse_instant(draft.data[name]) if name in draft.data else None for name in ("opens_at", "closes_at")
+                )
+                petitions.apply_revision(petition, draft.data, opens_at, closes_at)
+            case "count.observed.v1":
+                if petition.observed_at is None or at >= petition.observed_at:
+                    petition.observed_at = at
+
+    def _evolve_signature(self, state: SignatureState, draft: Draft, position: int, version: int) -> None:
+        match draft.type:
+            case "signature.recorded.v1":
+                state.position, state.version = position, version
+                self.known.signatures[state.signature] = state
+            case "signature.confirmed.v1":
+                state.confirmed = True
+            case "signature.withdrawn.v1":
+                state.withdrawn = True
+            case "signature.invalidated.v1":
+                assert draft.hold is not None
+                state.holds = (*state.holds, draft.hold)
+            case "signature.reinstated.v1":
+                state.holds = tuple(hold for hold in state.holds if hold != draft.hold)
+        if draft.at is not None and draft.type != "signature.recorded.v1":
+            state.effective = draft.at
+        self._signatures[state.signature] = state
+
+    def _imported(self, petition: PetitionState, key: bytes, signature: UUID | None) -> None:
+        self.known.import_keys.add((petition.petition, key))
+        self._import_keys.append((petition.petition, key, self.position, signature))
+
+
+def _about(state: SignatureState) -> dict[str, Any]:
+    return {
+        "signature": str(state.signature),
+        "position": state.position,
+        "version": state.version,
+        "state": state.name,
+    }

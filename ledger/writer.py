@@ -1,0 +1,285 @@
+"""The writer: group commit. What queued while the last commit ran is the next batch.
+
+One pass: BEGIN; lock the head; only then drain the queue; read, in a second statement, the clock and what the batch names;
+decide each in order; append; COMMIT; answer everyone. Locking before draining lets several processes batch well without a
+leader, and there is no window of artificial waiting.
+
+No exception is allowed to end the loop, and none is taken to mean "not recorded":
+  - before the append was sent nothing was stored: the same submissions are tried again until their deadline;
+  - refused by the server: the batch is halved until only the culprit is refused;
+  - unknown: on a new connection the head is locked, which proves that the old transaction has ended, and the log says
+    whether the batch is in it. Only when the deadline passes before that is the outcome `Unknown`.
+
+This module must never answer before the commit, and never answer `Accepted` for a batch that it has not seen committed.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from ledger.batch import Batch
+from ledger.connecting import Connection, Role
+from ledger.known import READ_STATE, known, wanted
+from ledger.outcomes import judge
+from schemas.commands import Outcome, Refused, Submission, Unknown
+
+APPEND: Final[dict[str, str]] = {
+    "ledger_signing": "SELECT ledger.append_signing($1, $2, $3, $4)",
+    "ledger_admin": "SELECT ledger.append_admin($1, $2, $3, $4)",
+    "ledger_privacy": "SELECT ledger.append_privacy($1, $2, $3, $4)",
+}
+LOCK_HEAD: Final = "SELECT position, recorded, origin FROM ledger.lock_head()"
+WAS_APPENDED: Final = "SELECT ledger.was_appended($1, $2)"
+BOUND: Final = 256
+"""Submissions in one batch: bounds the time for which the head is locked."""
+PATIENCE: Final = 10.0
+"""Seconds until a submission that cannot be written is given up."""
+PAUSE: Final = 0.1
+"""Seconds between attempts to reach a database that is not there."""
+
+UNAVAILABLE: Final = Refused("unavailable", "unavailable", "Not recorded: the ledger cannot write now.")
+BUSY: Final = Refused("unavailable", "queue-full", "Not recorded: too much is waiting to be written.")
+JUDGED_INVALID: Final = Refused("validation-failed", "refused", "Not recorded: the ledger refused it.")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    submission: Submission
+    answer: "asyncio.Future[Outcome]"
+    deadline: float
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A batch whose append was sent: by its first event the log can tell whether it was stored."""
+
+    position: int
+    leaf_hash: bytes
+
+
+class Writer:
+    """Appends for one role. Use as an async context manager; leaving it writes what is queued, then stops.
+
+    `connect` makes a connection in `role`; `source` is the log's origin; `bound` the submissions a batch may have;
+    `patience` seconds a submission may wait; `capacity` how many may queue before more are refused as `unavailable`.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        role: Role,
+        source: str,
+        *,
+        bound: int = BOUND,
+        patience: float = PATIENCE,
+        capacity: int = 20_000,
+    ) -> None:
+        self._connect = connect
+        self._append = APPEND[role]
+        self._source = source
+        self._bound = bound
+        self._patience = patience
+        self._capacity = capacity
+        self._queue: deque[_Waiting] = deque()
+        # Parts of a batch that was refused or lost: they go first, each on its own, so that order among them is kept.
+        self._again: deque[list[_Waiting]] = deque()
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="ledger-writer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+        await self._disconnect()
+
+    async def submit(self, submission: Submission) -> Outcome:
+        """Ask for one thing. The answer comes after the commit. A caller that is cancelled does not take it back."""
+        return await asyncio.shield(self._enqueue(submission))
+
+    async def submit_all(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """Ask for many, answered in order. They are judged in this order, in as many batches as it takes."""
+        return list(await asyncio.gather(*[self._enqueue(submission) for submission in submissions]))
+
+    def _enqueue(self, submission: Submission) -> "asyncio.Future[Outcome]":
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Outcome] = loop.create_future()
+        if self._closing:
+            answer.set_result(UNAVAILABLE)
+        elif len(self._queue) >= self._capacity:
+            answer.set_result(BUSY)
+        else:
+            self._queue.append(_Waiting(submission, answer, loop.time() + self._patience))
+            self._arrived.set()
+        return answer
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            if not self._queue and not self._again:
+                if self._closing:
+                    return
+                self._arrived.clear()
+                continue
+            try:
+                await self._write_once()
+            except Exception as error:  # the loop outlives whatever a driver can think of
+                log.error("writer.failed", error=type(error).__name__)
+                await self._disconnect()
+                self._expire(UNAVAILABLE)
+                await asyncio.sleep(PAUSE)
+
+    async def _write_once(self) -> None:
+        """One pass. Whatever it took from the queue is answered, or stands in `_again`, when it ends."""
+        taken: list[_Waiting] = []
+        sent: _Sent | None = None
+        try:
+            connection = await self._connected()
+            await connection.execute("BEGIN")
+            head = await connection.fetchrow(LOCK_HEAD)
+            assert head is not None
+            taken = self._take()
+            if not taken:
+                await connection.execute("ROLLBACK")
+                return
+            row = await connection.fetchrow(READ_STATE, *wanted(each.submission for each in taken))
+            assert row is not None
+            batch = Batch(known(row), head["position"], row["now"], self._source)
+            try:
+                batch.close_due_petitions()
+                outcomes = [batch.settle(each.submission) for each in taken]
+            except Exception as error:
+                log.error("writer.undecidable", error=type(error).__name__, size=len(taken))
+                await connection.execute("ROLLBACK")
+                self._halve(taken)
+                return
+            if batch.is_empty:
+                await connection.execute("ROLLBACK")
+            else:
+                sent = _Sent(head["position"] + 1, batch.events[0][-1] if batch.events else b"")
+                await connection.execute(self._append, head["position"], row["now"], self._source, batch.rows())
+                await connection.execute("COMMIT")
+            # Committed. From here a crash loses nothing.
+            self._answer(taken, outcomes)
+        except Exception as error:
+            await self._after(error, taken, sent, locals().get("outcomes"))
+
+    async def _after(
+        self, error: Exception, taken: list[_Waiting], sent: _Sent | None, outcomes: list[Outcome] | None
+    ) -> None:
+        verdict = judge(error, sent=sent is not None)
+        log.warning(
+            "writer.interrupted", verdict=verdict, error=type(error).__name__, code=getattr(error, "sqlstate", None)
+        )
+        match verdict:
+            case "refused":
+                if not await self._rolled_back():
+                    await self._disconnect()
+                self._halve(taken)
+            case "not-sent":
+                await self._disconnect()
+                if taken:
+                    self._again.appendleft(taken)
+                self._expire(UNAVAILABLE)
+                await asyncio.sleep(PAUSE)
+            case "unknown":
+                await self._disconnect()
+                assert sent is not None and outcomes is not None
+                await self._resolve(taken, sent, outcomes)
+
+    async def _resolve(self, taken: list[_Waiting], sent: _Sent, outcomes: list[Outcome]) -> None:
+        """Learn from the log, under the head lock, whether the batch is in it."""
+        deadline = max(each.deadline for each in taken)
+        loop = asyncio.get_running_loop()
+        while loop.time() < deadline:
+            try:
+                connection = await self._connected()
+                await connection.execute("BEGIN")
+                await connection.fetchrow(LOCK_HEAD)
+                stored = bool(sent.leaf_hash) and await connection.fetchval(WAS_APPENDED, sent.position, sent.leaf_hash)
+                await connection.execute("ROLLBACK")
+            except Exception as error:
+                log.warning("writer.unresolved", error=type(error).__name__)
+                await self._disconnect()
+                await asyncio.sleep(PAUSE)
+                continue
+            if stored:
+                self._answer(taken, outcomes)
+            else:
+                self._again.appendleft(taken)
+            return
+        self._answer(taken, [Unknown()] * len(taken))
+
+    # -- the queue -----------------------------------------------------------------------------------------------------
+
+    def _take(self) -> list[_Waiting]:
+        if self._again:
+            return self._again.popleft()
+        return [self._queue.popleft() for _ in range(min(self._bound, len(self._queue)))]
+
+    def _halve(self, taken: list[_Waiting]) -> None:
+        """Try the halves of a refused batch on their own; alone, a submission is the culprit."""
+        if len(taken) == 1:
+            self._answer(taken, [JUDGED_INVALID])
+            return
+        middle = len(taken) // 2
+        self._again.extendleft([taken[middle:], taken[:middle]])
+
+    def _expire(self, outcome: Outcome) -> None:
+        """Answer whoever has waited too long for something that was never sent."""
+        now = asyncio.get_running_loop().time()
+        groups = [*self._again, list(self._queue)]
+        self._again.clear()
+        self._queue.clear()
+        for group in groups:
+            for each in group:
+                if each.deadline <= now and not each.answer.done():
+                    each.answer.set_result(outcome)
+        *again, queued = [[each for each in group if not each.answer.done()] for group in groups]
+        self._again.extend(group for group in again if group)
+        self._queue.extend(queued)
+
+    @staticmethod
+    def _answer(taken: list[_Waiting], outcomes: Sequence[Outcome]) -> None:
+        for each, outcome in zip(taken, outcomes, strict=True):
+            if not each.answer.done():
+                each.answer.set_result(outcome)
+
+    # -- the connection ------------------------------------------------------------------------------------------------
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _rolled_back(self) -> bool:
+        try:
+            assert self._connection is not None
+            await self._connection.execute("ROLLBACK")
+        except Exception:
+            return False
+        return True
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.terminate()
