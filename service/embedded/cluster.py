@@ -30,9 +30,10 @@ class Cluster:
     programs: Binaries
 
 
-def environment(place: Place) -> dict[str, str]:
+def environment(place: Place, programs: Binaries) -> dict[str, str]:
     """All that the server's processes are told: nothing of the caller's, whose PG variables would steer them."""
-    return {"LEDGER_HOME": str(place.home), "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    ours = {"LEDGER_HOME": str(place.home), "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    return ours | programs.environment
 
 
 def settle(place: Place, explicit: Path | None, say: Say) -> Cluster:
@@ -105,7 +106,7 @@ def _namespace_works(place: Place, programs: Binaries) -> bool:
     """Tries what the server will need: in a namespace root is nobody's superior, and may be kept out of a directory."""
     trial = 'test -w "$1" && "$2" --version'
     return accounts.namespace_available() and accounts.namespaced().can(
-        ["sh", "-c", trial, "sh", place.directory, programs.directory / "postgres"], environment(place)
+        ["sh", "-c", trial, "sh", place.directory, programs.directory / "postgres"], environment(place, programs)
     )
 
 
@@ -142,7 +143,8 @@ def _make_readable_place() -> None:
 def _readable(place: Place, programs: Binaries, account: Account, say: Say) -> Binaries:
     """Programs that the account can run: these, or a copy of them, made once for each version."""
     if account.how != "switched" or all(
-        account.can([programs.directory / program, "--version"], environment(place)) for program in binaries.PROGRAMS
+        account.can([programs.directory / program, "--version"], environment(place, programs))
+        for program in binaries.PROGRAMS
     ):
         return programs
     entry = (programs.directory / "postgres").stat()
@@ -176,8 +178,7 @@ def _top(directory: Path) -> Path:
 
 def _trees(directory: Path) -> list[Path]:
     """What the programs need of their own: they find it by paths relative to themselves."""
-    package = directory.parents[1]
-    trees = [*(directory.parent / name for name in ("bin", "lib", "share")), package.with_name(f"{package.name}.libs")]
+    trees = [*(directory.parent / name for name in ("bin", "lib", "share")), binaries.libraries_of(directory)]
     return [tree for tree in trees if tree.is_dir()]
 
 
@@ -204,7 +205,7 @@ def _initialise(place: Place, programs: Binaries, account: Account) -> None:
     done = subprocess.run(
         account.command(command),
         cwd="/",
-        env=environment(place),
+        env=environment(place, programs),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

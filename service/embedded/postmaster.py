@@ -96,7 +96,7 @@ def start(place: Place, cluster: Cluster, say: Say) -> Server:
             stdout=log,
             stderr=log,
             cwd="/",
-            env=environment(place),
+            env=environment(place, cluster.programs),
             start_new_session=True,
             pass_fds=(alive.fd,),
             **cluster.account.process_options(),

