@@ -1,14 +1,14 @@
 """One batch: settles submissions in order against what is known, and gathers what the database is asked to append.
 
 This is `decide` and `evolve` at work. Each submission is judged against the state as the ones before it left it; its
-drafts become events with position, version, `prev` and canonical bytes; the state moves on. Refusals leave no trace. At the
-end `rows()` is the argument of `append_<role>`, which judges all of it once more.
+drafts become events with position, version, `prev` and canonical bytes; the state moves on. Refusals leave no trace.
+At the end `rows()` is the argument of `append_<role>`, which judges all of it once more.
 
 Pure: the time is the batch's own, read from the database under the head lock; ids and nonces came with the commands.
 This module must never be used twice for one transaction: what it gathered was true at one head only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 from uuid import UUID
@@ -78,6 +78,7 @@ class Batch:
         self._petitions: dict[str, PetitionState] = {}
         self._signatures: dict[UUID, SignatureState] = {}
         self._signers: dict[tuple[int, bytes], SignerState] = {}
+        self._aliases: list[tuple[Any, ...]] = []
         self._identities: list[tuple[Any, ...]] = []
         self._import_keys: list[tuple[Any, ...]] = []
         self._answers: list[tuple[Any, ...]] = []
@@ -96,6 +97,7 @@ class Batch:
             [state.row() for state in self._petitions.values()],
             [state.row() for state in self._signatures.values()],
             [state.row() for state in self._signers.values()],
+            self._aliases,
             self._identities,
             self._import_keys,
             self._answers,
@@ -119,9 +121,9 @@ class Batch:
                 fingerprint, answer = stored
                 return Accepted(orjson.loads(answer), repeated=True) if fingerprint == key.fingerprint else KEY_REUSED
         petition = self.known.petitions.get(submission.command.petition)
-        if petition is not None and submission.import_key is not None:
-            if (petition.petition, submission.import_key) in self.known.import_keys:
-                return Accepted({}, repeated=True, already_there=True)
+        row = submission.import_key
+        if row is not None and petition is not None and (petition.petition, row) in self.known.import_keys:
+            return Accepted({}, repeated=True, already_there=True)
         outcome, signature = self._decide(petition, submission)
         if isinstance(outcome, Accepted):
             if key is not None:
@@ -130,9 +132,8 @@ class Batch:
                 self._answers.append(
                     (key.credential, key.petition, key.key, key.fingerprint, answer, signature, self.now)
                 )
-            if submission.import_key is not None:
-                petition = self.known.petitions[submission.command.petition]
-                self._imported(petition, submission.import_key, signature)
+            if row is not None:
+                self._imported(self.known.petitions[submission.command.petition], row, signature)
         return outcome
 
     def _decide(self, petition: PetitionState | None, submission: Submission) -> tuple[Outcome, UUID | None]:
@@ -179,7 +180,8 @@ class Batch:
         return Accepted({"petition": petition.id, "position": self.position, "version": petition.version})
 
     def _record(self, petition: PetitionState, command: RecordSignature, actor: str) -> tuple[Outcome, UUID | None]:
-        signer = self.known.signers.get((petition.petition, command.token))
+        token = self.known.aliases.get((petition.petition, command.token), command.token)
+        signer = self.known.signers.get((petition.petition, token))
         latest = None if signer is None else self.known.signatures[signer.signature]
         decision = signatures.record(petition, signer, latest, command, self.now)
         if isinstance(decision, Refused):
@@ -190,8 +192,11 @@ class Batch:
         for each in decision:
             self._evolve(petition, each, actor)
         signer_ref = command.signer_ref if signer is None else signer.signer_ref
-        renewed = SignerState(petition.petition, command.token, signer_ref, command.signature)
+        renewed = SignerState(petition.petition, token, signer_ref, command.signature)
         self.known.signers[renewed.petition, renewed.token] = self._signers[renewed.petition, renewed.token] = renewed
+        if command.alias is not None and (petition.petition, command.alias) not in self.known.aliases:
+            self.known.aliases[petition.petition, command.alias] = token
+            self._aliases.append((petition.petition, command.alias, token))
         self._identities.append((command.signature, command.pii, command.nonce))
         return Accepted(_about(self.known.signatures[command.signature])), command.signature
 
@@ -200,7 +205,7 @@ class Batch:
         petition: PetitionState,
         submission: Submission,
         command: ConfirmSignature | WithdrawSignature,
-        judge: "type[signatures.confirm] | Any",
+        judge: Callable[[PetitionState, SignatureState, datetime | None, datetime, bool], Decision],
     ) -> tuple[Outcome, UUID | None]:
         """Confirm or withdraw a signature that is named by its id or by its signer."""
         state = self._named(petition, command.signature, command.token)
@@ -208,7 +213,7 @@ class Batch:
             return state, None
         if petition.basis != "itemised":
             return OBSERVED, None
-        decision: Decision = judge(petition, state, command.at, self.now, command.imported)
+        decision = judge(petition, state, command.at, self.now, command.imported)
         if isinstance(decision, Refused):
             return decision, None
         if isinstance(decision, AsIs):
@@ -220,6 +225,7 @@ class Batch:
     def _named(self, petition: PetitionState, signature: UUID | None, token: bytes | None) -> SignatureState | Refused:
         if signature is None:
             assert token is not None
+            token = self.known.aliases.get((petition.petition, token), token)
             signer = self.known.signers.get((petition.petition, token))
             return NO_SIGNER if signer is None else self.known.signatures[signer.signature]
         state = self.known.signatures.get(signature)
@@ -237,7 +243,8 @@ class Batch:
             return OBSERVED
         chosen: dict[UUID, list[bytes]] = {}
         trial = CorrectionState(
-            command.correction, petition.petition, command.kind, command.reason, actor, "running", command.at, None, 0, 0, 0
+            command.correction, petition.petition, command.kind, command.reason, actor, "running", command.at, None,
+            0, 0, 0
         )  # fmt: skip
         rows: list[str] = []
         for token, key in command.rows:
@@ -377,12 +384,15 @@ class Batch:
                 petition.acceptances.append((position, at, draft.data["acceptance"]))
             case "petition.revised.v1":
                 opens_at, closes_at = (
-                    parse_instant(draft.data[name]) if name in draft.data else None for name in ("opens_at", "closes_at")
+                    parse_instant(draft.data[name]) if name in draft.data else None
+                    for name in ("opens_at", "closes_at")
                 )
                 petitions.apply_revision(petition, draft.data, opens_at, closes_at)
             case "count.observed.v1":
                 if petition.observed_at is None or at >= petition.observed_at:
                     petition.observed_at = at
+            case _:
+                pass  # says something of the petition that no decision asks for
 
     def _evolve_signature(self, state: SignatureState, draft: Draft, position: int, version: int) -> None:
         match draft.type:
@@ -398,6 +408,8 @@ class Batch:
                 state.holds = (*state.holds, draft.hold)
             case "signature.reinstated.v1":
                 state.holds = tuple(hold for hold in state.holds if hold != draft.hold)
+            case _:
+                pass  # leaves alone whether it stands
         if draft.at is not None and draft.type != "signature.recorded.v1":
             state.effective = draft.at
         self._signatures[state.signature] = state

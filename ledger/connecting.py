@@ -1,16 +1,20 @@
 """Connecting: how the ledger's own connections are made, and which role each takes.
 
-A connection takes exactly one role, by a start-up parameter, so that a reset of the session cannot drop it. What writers
-and readers need of a session (time-outs, durability, planning) is set here, once, for all of them.
+A connection takes exactly one role, by a start-up parameter, so that a reset of the session cannot drop it. What
+writers and readers need of a session (time-outs, durability, planning) is set here, once, for all of them.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncpg
 
 Role = Literal["ledger_signing", "ledger_admin", "ledger_privacy", "ledger_projector", "ledger_reader", "ledger_backup"]
-Connection = asyncpg.Connection[Any]
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[Any]
+else:
+    Connection = asyncpg.Connection  # generic for the type checker only
 
 _EVERY: Final[Mapping[str, str]] = {
     "application_name": "ledger",
@@ -47,8 +51,6 @@ def settings(role: Role) -> dict[str, str]:
             return {**_EVERY, **_READING, "role": role}
 
 
-async def connect(dsn: str, role: Role, *, timeout: float = 10.0, command_timeout: float = 60.0) -> Connection:
+async def connect(dsn: str, role: Role, *, patience: float = 10.0, command_timeout: float = 60.0) -> Connection:
     """A connection in this role. Times in seconds. Raises what asyncpg raises where the server is not to be had."""
-    return await asyncpg.connect(
-        dsn, timeout=timeout, command_timeout=command_timeout, server_settings=settings(role)
-    )
+    return await asyncpg.connect(dsn, timeout=patience, command_timeout=command_timeout, server_settings=settings(role))

@@ -1,8 +1,8 @@
 """A correction: one decision that holds, or reinstates, a frozen set of signatures, by compensating events.
 
-It is opened over exactly the set that was chosen, bound by its digest, and applied member by member, in chunks, each chunk
-in one transaction with what it changes; so it can be stopped and taken up anywhere. A member that is no longer eligible
-when its turn comes is skipped, and counted as skipped. What matches later needs a new correction.
+It is opened over exactly the set that was chosen, bound by its digest, and applied member by member, in chunks, each
+chunk in one transaction with what it changes; so it can be stopped and taken up anywhere. A member that is no longer
+eligible when its turn comes is skipped, and counted as skipped. What matches later needs a new correction.
 
 Pure. This module must never choose a set, and never touch a signature outside it.
 """
@@ -36,7 +36,8 @@ class Frozen:
 
 
 def digest(signatures: Iterable[UUID]) -> str:
-    """What binds a frozen set: SHA-256, in hex, over its signature ids in ascending order, each as text and a newline."""
+    """What binds a frozen set: SHA-256, in hex, over its signature ids in ascending order, each as text and a
+    newline."""
     return sha256("".join(f"{signature}\n" for signature in sorted(signatures)).encode("ascii")).hexdigest()
 
 
@@ -94,9 +95,7 @@ def complete_when_done(correction: CorrectionState) -> list[Draft]:
     """The event that ends it, once every member was applied or skipped."""
     if correction.state != "running" or correction.applied + correction.skipped < correction.matched:
         return []
-    fact = CorrectionCompleted(
-        correction=correction.correction, applied=correction.applied, skipped=correction.skipped
-    )
+    fact = CorrectionCompleted(correction=correction.correction, applied=correction.applied, skipped=correction.skipped)
     return [draft(fact, correction.effective)]
 
 

@@ -1,7 +1,7 @@
 """What deciding gives: events that have no position yet, and the small vocabulary of refusals.
 
-A draft says what happened and what it adds to the count; `ledger.batch` gives it position, version and bytes. This module is
-pure and must never know where in the log a draft will stand.
+A draft says what happened and what it adds to the count; `ledger.batch` gives it position, version and bytes. This
+module is pure and must never know where in the log a draft will stand.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from schemas.events import Fact
 class Draft:
     """One event to be. `at` is its effective time; None: when it is recorded.
 
-    `signature` is the signature it is about (for a `signature.recorded.v1`: the new one), whose tally keys the event's row
-    repeats; `hold` the correction whose hold it puts or lifts.
+    `signature` is the signature it is about (for a `signature.recorded.v1`: the new one), whose tally keys the
+    event's row repeats; `hold` the correction whose hold it puts or lifts.
     """
 
     type: str
@@ -50,7 +50,9 @@ NO_PETITION: Final = Refused("not-found", "unknown-petition", "There is no petit
 NO_SIGNATURE: Final = Refused("not-found", "unknown-signature", "The petition has no such signature.")
 NO_SIGNER: Final = Refused("not-found", "unknown-signer", "The petition has no signature of this signer.")
 OBSERVED: Final = Refused(
-    "invalid-transition", "observed-petition", "This petition is observed: somebody else counted it, and nobody signs here."
+    "invalid-transition",
+    "observed-petition",
+    "This petition is observed: somebody else counted it, and nobody signs here.",
 )
 ITEMISED: Final = Refused(
     "invalid-transition", "itemised-petition", "This petition is itemised: its count is that of its signatures."
@@ -61,11 +63,17 @@ WITHDRAWN: Final = Refused("invalid-transition", "already-withdrawn", "The signa
 NOT_HELD: Final = Refused("invalid-transition", "not-held", "No such hold is on the signature.")
 ERASED: Final = Refused("invalid-transition", "erased", "The signer was erased.")
 TOO_EARLY: Final = Refused(
-    "invalid-transition", "before-its-predecessor", "It would be effective before the event of this signature that it follows."
+    "invalid-transition",
+    "before-its-predecessor",
+    "It would be effective before the event of this signature that it follows.",
 )
 FUTURE: Final = Refused("validation-failed", "in-the-future", "The effective time lies more than 60 seconds ahead.")
 STALE: Final = Refused("precondition-failed", "stale", "The petition was declared upon since this was read.")
 NO_SUCH_TEXT: Final = Refused("validation-failed", "unknown-text-version", "The petition has no text of this version.")
-NO_SUCH_ANSWER: Final = Refused("validation-failed", "unknown-answer", "The petition asks no such question, or not with this choice.")
+NO_SUCH_ANSWER: Final = Refused(
+    "validation-failed", "unknown-answer", "The petition asks no such question, or not with this choice."
+)
 NOTHING_LEFT: Final = Refused("invalid-transition", "nothing-to-correct", "None of the rows is left to correct.")
-NO_CORRECTION: Final = Refused("not-found", "unknown-correction", "The petition has no such correction that is running.")
+NO_CORRECTION: Final = Refused(
+    "not-found", "unknown-correction", "The petition has no such correction that is running."
+)

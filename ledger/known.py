@@ -1,7 +1,7 @@
 """What of the past a batch of submissions asks for, and the answer read into state.
 
-`wanted` names it, `ledger.read_state(...)` reads it in one query under the head lock, `known` turns the row into `Known`. Pure.
-This module must never ask for a whole petition: only for what the commands name.
+`wanted` names it, `ledger.read_state(...)` reads it in one query under the head lock, `known` turns the row into
+`Known`. Pure. This module must never ask for a whole petition: only for what the commands name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,6 +53,9 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
             case RecordSignature():
                 token_ids.append(command.petition)
                 tokens.append(command.token)
+                if command.alias is not None:
+                    token_ids.append(command.petition)
+                    tokens.append(command.alias)
             case ConfirmSignature() | WithdrawSignature():
                 if command.signature is not None:
                     named.append(command.signature)
@@ -67,12 +70,15 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
                     imports.append(row)
             case ContinueCorrection():
                 corrections.append(command.correction)
-            case OpenPetition() | RevisePetition() | PostUpdate() | ChangeAcceptance() | DeclareStatus() | ObserveCount():
+            case (
+                OpenPetition() | RevisePetition() | PostUpdate() | ChangeAcceptance() | DeclareStatus() | ObserveCount()
+            ):
                 pass
             case _:
                 assert_never(command)
     return (
-        list(ids), token_ids, tokens, named, import_ids, imports, credentials, answer_ids, answer_keys, corrections, CHUNK,
+        list(ids), token_ids, tokens, named, import_ids, imports, credentials, answer_ids, answer_keys, corrections,
+        CHUNK,
     )  # fmt: skip
 
 
@@ -82,6 +88,7 @@ def known(row: Mapping[str, Any]) -> Known:
         petitions={state["id"]: PetitionState.of(state) for state in row["petitions"] or ()},
         signatures={state["signature"]: SignatureState.of(state) for state in row["signatures"] or ()},
         signers={(state["petition"], state["token"]): SignerState.of(state) for state in row["signers"] or ()},
+        aliases={(state["petition"], state["alias"]): state["token"] for state in row["aliases"] or ()},
         import_keys={(state["petition"], state["key"]) for state in row["import_keys"] or ()},
         answers={
             (state["credential"], state["petition"], state["key"]): (state["fingerprint"], state["answer"])

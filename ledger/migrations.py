@@ -1,10 +1,10 @@
 """Migrations: brings a database's schema up to date, forward only.
 
-Each file is one transaction; what was applied is remembered with its SHA-256, and an edited file refuses to run. An advisory
-lock makes it safe to run from many places at once: the first does the work, the others find it done.
+Each file is one transaction; what was applied is remembered with its SHA-256, and an edited file refuses to run. An
+advisory lock makes it safe to run from many places at once: the first does the work, the others find it done.
 
-The files of a package run in the order of their names, the packages in the order given: the ledger's first, then what is
-derived from it. This module must never roll anything back, and no migration may touch an event.
+The files of a package run in the order of their names, the packages in the order given: the ledger's first, then what
+is derived from it. This module must never roll anything back, and no migration may touch an event.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,7 +63,7 @@ async def migrate(
         known = [migration for package in packages for migration in shipped(package)]
         if ahead := applied.keys() - {migration.name for migration in known}:
             raise MigrationRefused(
-                f"The database was migrated by a newer release (it knows {sorted(ahead)[0]}); run that release, or newer."
+                f"The database was migrated by a newer release (it knows {min(ahead)}); run that, or a newer one."
             )
         count = 0
         for migration in known:

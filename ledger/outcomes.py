@@ -1,15 +1,15 @@
 """What an exception of the database says about a batch: refused, unknown, or never sent.
 
-An error does not mean "not recorded". A connection cut at COMMIT, a failing disk or a shutdown can leave the client with an
-exception and the database with the events. Only an answer of the server that it refused the statement proves that nothing
-was stored.
+An error does not mean "not recorded". A connection cut at COMMIT, a failing disk or a shutdown can leave the client
+with an exception and the database with the events. Only an answer of the server that it refused the statement proves
+that nothing was stored.
 
 Pure. The classes are those of the SQL standard's SQLSTATE; the rule is the first that matches:
   - before the append was sent: nothing can have been stored;
-  - class 22 (data), 23 (integrity), 40 but not 40003 (rollback), 42 (syntax, access), 53 (resources), 54 (limits), P0 (raised by
-    our own functions): the server judged the batch and rolled it back;
-  - all else (08 connection, 57P0x shutdown, 57014 while committing, 40003, class 25 after a failover, errors of the driver and
-    of the operating system, time-outs, cancellation): unknown.
+  - class 22 (data), 23 (integrity), 40 but not 40003 (rollback), 42 (syntax, access), 53 (resources), 54 (limits), P0
+    (raised by our own functions): the server judged the batch and rolled it back;
+  - all else (08 connection, 57P0x shutdown, 57014 while committing, 40003, class 25 after a failover, errors of the
+    driver and of the operating system, time-outs, cancellation): unknown.
 """
 
 from typing import Final, Literal

@@ -1,7 +1,7 @@
 """The petition itself: opening, revising, what it takes, what is declared, what is observed of it.
 
-Pure. A declaration never moves the count of an itemised petition; in an observed one, only an observation does, and only one
-that is not older than the latest. An outcome never changes what the petition takes.
+Pure. A declaration never moves the count of an itemised petition; in an observed one, only an observation does, and
+only one that is not older than the latest. An outcome never changes what the petition takes.
 """
 
 from datetime import datetime
@@ -112,7 +112,9 @@ def observe(petition: PetitionState, command: ObserveCount, now: datetime) -> De
     return drafts
 
 
-def apply_revision(petition: PetitionState, data: dict[str, Any], opens_at: datetime | None, closes_at: datetime | None) -> None:
+def apply_revision(
+    petition: PetitionState, data: dict[str, Any], opens_at: datetime | None, closes_at: datetime | None
+) -> None:
     """Carry into the state what a revision says of it."""
     petition.text_version = data["text_version"]
     if "opens_at" in data:

@@ -1,18 +1,18 @@
 """One signature: which of its events may follow which, and what each adds to the count.
 
 The rules, of section 5 of the design:
-  5. at most one standing signature for a signer. While her latest signature is held she cannot sign again, withdrawn or not;
-     after a withdrawal without a hold she can, as a new signature;
-  7. recorded -> (confirmed) -> withdrawn; corrections hold and lift independently of that. An event that changes nothing
-     about whether the signature stands adds 0;
-  and of section 4: imported events are judged against what the petition took at their effective time, live ones against
-  what it takes at their position. Closed or rejected, a petition takes none of these; paused, no signing and confirming.
+  5. at most one standing signature for a signer. While her latest signature is held she cannot sign again, withdrawn
+     or not; after a withdrawal without a hold she can, as a new signature;
+  7. recorded -> (confirmed) -> withdrawn; corrections hold and lift independently of that. An event that changes
+     nothing about whether the signature stands adds 0; and of section 4: imported events are judged against what the
+     petition took at their effective time, live ones against what it takes at their position. Closed or rejected, a
+     petition takes none of these; paused, no signing and confirming.
 
 Pure: state and time come as arguments. This module must never look at who the signer is, only at the token.
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import orjson
@@ -112,7 +112,9 @@ def record(
     return (Draft("signature.recorded.v1", data, at, int(confirmed), state),)
 
 
-def confirm(petition: PetitionState, state: SignatureState, at: datetime | None, now: datetime, imported: bool) -> Decision:
+def confirm(
+    petition: PetitionState, state: SignatureState, at: datetime | None, now: datetime, imported: bool
+) -> Decision:
     """Confirm: it counts from here, unless something holds it."""
     if state.withdrawn:
         return WITHDRAWN
@@ -124,7 +126,9 @@ def confirm(petition: PetitionState, state: SignatureState, at: datetime | None,
     return (draft(fact, at, delta=int(not state.holds), signature=state),)
 
 
-def withdraw(petition: PetitionState, state: SignatureState, at: datetime | None, now: datetime, imported: bool) -> Decision:
+def withdraw(
+    petition: PetitionState, state: SignatureState, at: datetime | None, now: datetime, imported: bool
+) -> Decision:
     """Withdraw: it never stands again."""
     if state.withdrawn:
         return AsIs(state)
@@ -159,7 +163,8 @@ def reinstate(
     now: datetime,
     imported: bool,
 ) -> Decision:
-    """Lift the hold of the correction `lifts`, or every open one: an event a hold, the last of them may let it stand."""
+    """Lift the hold of the correction `lifts`, or every open one: an event a hold, the last of them may let it
+    stand."""
     if state.erased:
         return ERASED
     lifted = state.holds if lifts is None else tuple(hold for hold in state.holds if hold == lifts)
@@ -220,6 +225,6 @@ def _asked(petition: PetitionState, answers: dict[str, str]) -> bool:
     return all(choice in questions.get(question, ()) for question, choice in answers.items())
 
 
-def _only_false(at: datetime | None, imported: bool) -> "bool | None":
+def _only_false(at: datetime | None, imported: bool) -> Literal[False] | None:
     """The member `at_known` of the types that leave it out where the time is known."""
     return False if imported and at is None else None

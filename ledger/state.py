@@ -1,8 +1,8 @@
 """Write-side state: what deciding needs to know of the past, as the rows that the database keeps.
 
-Each class mirrors one table of `sql/migrations/0003_state.sql` or `0004_vault.sql`, column by column; `row()` gives it back in
-column order. They are mutable on purpose: a batch evolves its own copies, event by event, and hands the end to the
-database, which judges it again. This module is pure, and must never hold an identity: only its token.
+Each class mirrors one table of `sql/migrations/0003_state.sql` or `0004_vault.sql`, column by column; `row()` gives
+it back in column order. They are mutable on purpose: a batch evolves its own copies, event by event, and hands the
+end to the database, which judges it again. This module is pure, and must never hold an identity: only its token.
 """
 
 from collections.abc import Mapping
@@ -250,6 +250,7 @@ class Known:
     petitions: dict[str, PetitionState] = field(default_factory=dict)
     signatures: dict[UUID, SignatureState] = field(default_factory=dict)
     signers: dict[tuple[int, bytes], SignerState] = field(default_factory=dict)
+    aliases: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     import_keys: set[tuple[int, bytes]] = field(default_factory=set)
     answers: dict[tuple[str, str, bytes], tuple[bytes, str]] = field(default_factory=dict)
     corrections: dict[UUID, CorrectionState] = field(default_factory=dict)

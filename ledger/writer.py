@@ -1,8 +1,8 @@
 """The writer: group commit. What queued while the last commit ran is the next batch.
 
-One pass: BEGIN; lock the head; only then drain the queue; read, in a second statement, the clock and what the batch names;
-decide each in order; append; COMMIT; answer everyone. Locking before draining lets several processes batch well without a
-leader, and there is no window of artificial waiting.
+One pass: BEGIN; lock the head; only then drain the queue; read, in a second statement, the clock and what the batch
+names; decide each in order; append; COMMIT; answer everyone. Locking before draining lets several processes batch
+well without a leader, and there is no window of artificial waiting.
 
 No exception is allowed to end the loop, and none is taken to mean "not recorded":
   - before the append was sent nothing was stored: the same submissions are tried again until their deadline;
@@ -202,7 +202,8 @@ class Writer:
                 await asyncio.sleep(PAUSE)
             case "unknown":
                 await self._disconnect()
-                assert sent is not None and outcomes is not None
+                assert sent is not None
+                assert outcomes is not None
                 await self._resolve(taken, sent, outcomes)
 
     async def _resolve(self, taken: list[_Waiting], sent: _Sent, outcomes: list[Outcome]) -> None:

@@ -1,11 +1,11 @@
 """The commands: what may be asked of the ledger, and the outcomes that an asking can have.
 
-A command is an imperative intent that may be refused. Everything random or secret in it (ids, nonces, tokens) was made
-before it got here, so that deciding is pure. Commands are plain frozen dataclasses, not models: they are made by our own
-code from input that was already judged, and the bulk path makes 30,000 of them a second.
+A command is an imperative intent that may be refused. Everything random or secret in it (ids, nonces, tokens) was
+made before it got here, so that deciding is pure. Commands are plain frozen dataclasses, not models: they are made by
+our own code from input that was already judged, and the bulk path makes 30,000 of them a second.
 
-Outcomes are three: `Accepted` (recorded, now or earlier), `Refused`, `Unknown`. A command must never carry who acts: that is
-the submission's `actor`, from the credential.
+Outcomes are three: `Accepted` (recorded, now or earlier), `Refused`, `Unknown`. A command must never carry who acts:
+that is the submission's `actor`, from the credential.
 """
 
 from dataclasses import dataclass
@@ -85,8 +85,9 @@ class ObserveCount:
 class RecordSignature:
     """Sign. The identity is in `pii` (canonical bytes, for the vault alone); the log gets `pii_commit`.
 
-    `imported` says whether it is judged by its effective time (`at`) or by when it is recorded. `at` is None where a live
-    site names no time, and where the source of an import is undated.
+    `imported` says whether it is judged by its effective time (`at`) or by when it is recorded. `at` is None where a
+    live site names no time, and where the source of an import is undated. `alias` is the token of the reference by
+    which later rows of a file may name the signer, where `token` is made of something else.
     """
 
     petition: str
@@ -101,6 +102,7 @@ class RecordSignature:
     kind: SignerKind
     imported: bool
     at: datetime | None = None
+    alias: bytes | None = None
     name: str | None = None
     reference: str | None = None
     country: str | None = None
@@ -170,7 +172,8 @@ Command = (
 
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
-    """An idempotency key: one answer per credential, petition and key. `fingerprint` tells a repeat from another request.
+    """An idempotency key: one answer per credential, petition and key. `fingerprint` tells a repeat from another
+    request.
 
     Key and fingerprint are keyed hashes of 16 bytes; what the client sent is not kept.
     """

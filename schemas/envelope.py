@@ -1,11 +1,11 @@
 """The envelope: one event as a CloudEvents 1.0 object, and the canonical bytes that are its leaf.
 
-Attributes and their meaning: the envelope table of the design; `recordedtime` is the CloudEvents recorded-time extension.
-The leaf is what is stored, hashed, exported and served. It is written once, by `leaf_bytes`, and never rendered again: a
-reader that needs the bytes takes the stored ones.
+Attributes and their meaning: the envelope table of the design; `recordedtime` is the CloudEvents recorded-time
+extension. The leaf is what is stored, hashed, exported and served. It is written once, by `leaf_bytes`, and never
+rendered again: a reader that needs the bytes takes the stored ones.
 
-This module must never accept a leaf that is not canonical, and never change what an old leaf says: an older version of a
-type is read through `schemas.upcasters`, its bytes stay.
+This module must never accept a leaf that is not canonical, and never change what an old leaf says: an older version
+of a type is read through `schemas.upcasters`, its bytes stay.
 """
 
 from dataclasses import dataclass

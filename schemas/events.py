@@ -1,14 +1,15 @@
 """The event catalogue, version 1: every fact that the ledger can hold, as frozen models in one closed union.
 
 Source of the rules: the catalogue table of the design, repeated for readers in `docs/events.md`. A class here is the
-`data` of one event type. The union `Fact` is closed: a fold that matches on it and ends in `assert_never` fails the type
-checker when a type is added, until someone decides what the new fact means there.
+`data` of one event type. The union `Fact` is closed: a fold that matches on it and ends in `assert_never` fails the
+type checker when a type is added, until someone decides what the new fact means there.
 
-This module must never gain a field that can hold personal data. The only free text is what a petition publishes of itself:
-title, addressee, headline, the name of an organisation.
+This module must never gain a field that can hold personal data. The only free text is what a petition publishes of
+itself: title, addressee, headline, the name of an organisation.
 """
 
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from uuid import UUID
 
@@ -112,7 +113,7 @@ class IdentityPolicy(BaseModel):
 
 
 def _rising(rungs: tuple[int, ...] | None) -> bool:
-    return rungs is None or all(low < high for low, high in zip(rungs, rungs[1:], strict=False))
+    return rungs is None or all(low < high for low, high in pairwise(rungs))
 
 
 class PetitionOpened(_Fact):

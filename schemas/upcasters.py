@@ -1,7 +1,8 @@
 """Upcasters: how an older version of an event type is read today.
 
-A stored leaf never changes. When a type needs another form, the catalogue gains `<name>.v<n+1>` and this module gains one
-pure step from `v<n>` to it; every reader then sees only the newest form, and the hash still covers what was written.
+A stored leaf never changes. When a type needs another form, the catalogue gains `<name>.v<n+1>` and this module gains
+one pure step from `v<n>` to it; every reader then sees only the newest form, and the hash still covers what was
+written.
 
 A step must never look at anything but the data it is given, and must never make up what the old form did not say.
 """

@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 from hypothesis import settings
 
+from ledger.connecting import Role, connect
+from ledger.migrations import migrate
+from service.database import MIGRATIONS
 from service.embedded.place import Place
 from service.embedded.sharing import shared
 
@@ -105,4 +108,51 @@ async def fresh_database(server: DatabaseServer) -> AsyncIterator[FreshDatabase]
     finally:
         for name in made:
             await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+@dataclass
+class LedgerDatabase:
+    """A migrated database of its own: its address, a connection as the superuser, and more in any role."""
+
+    url: str
+    superuser: "asyncpg.Connection[Any]"
+    opened: "list[asyncpg.Connection[Any]]"
+
+    async def connect(self, role: Role) -> "asyncpg.Connection[Any]":
+        """A connection in one of the ledger's roles, closed when the test ends."""
+        connection = await connect(self.url, role)
+        self.opened.append(connection)
+        return connection
+
+
+@pytest.fixture(scope="session")
+async def ledger_template(server: DatabaseServer) -> AsyncIterator[str]:
+    """A migrated database that others are copied from."""
+    admin = await asyncpg.connect(os.environ.get("TEST_DATABASE_URL") or server.dsn("postgres"))
+    name = f"ledger_test_{uuid.uuid4().hex}"
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    try:
+        migrating = await asyncpg.connect(server.dsn(name))
+        await migrate(migrating, MIGRATIONS)
+        await migrating.close()
+        yield name
+    finally:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+@pytest.fixture
+async def ledger_database(server: DatabaseServer, ledger_template: str) -> AsyncIterator[LedgerDatabase]:
+    """A freshly migrated ledger."""
+    admin = await asyncpg.connect(os.environ.get("TEST_DATABASE_URL") or server.dsn("postgres"))
+    name = f"ledger_test_{uuid.uuid4().hex}"
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{ledger_template}"')
+    database = LedgerDatabase(server.dsn(name), await asyncpg.connect(server.dsn(name)), [])
+    try:
+        yield database
+    finally:
+        for connection in (database.superuser, *database.opened):
+            connection.terminate()
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await admin.close()

@@ -12,6 +12,14 @@ CREATE TABLE vault.signers (
   PRIMARY KEY (petition, token)
 ) WITH (fillfactor = 90);
 
+-- A file may name a signer by a reference of its own as well as by an address: which signer the reference means.
+CREATE TABLE vault.aliases (
+  petition bigint NOT NULL,
+  alias    bytea NOT NULL CHECK (octet_length(alias) = 16),  -- keyed hash of the reference
+  token    bytea NOT NULL,
+  PRIMARY KEY (petition, alias)
+);
+
 CREATE TABLE vault.identities (
   signature uuid PRIMARY KEY,
   pii       bytea NOT NULL,  -- the canonical identity

@@ -20,6 +20,7 @@ CREATE TYPE ledger.batch AS (
   petitions   ledger.petitions[],
   signatures  ledger.signatures[],
   signers     vault.signers[],
+  aliases     vault.aliases[],
   identities  vault.identities[],
   import_keys vault.import_keys[],
   answers     vault.answers[],
@@ -32,6 +33,7 @@ CREATE TYPE ledger.state AS (
   petitions   ledger.petitions[],
   signatures  ledger.signatures[],
   signers     vault.signers[],
+  aliases     vault.aliases[],
   import_keys vault.import_keys[],
   answers     vault.answers[],
   corrections ledger.corrections[],
@@ -83,10 +85,17 @@ BEGIN
   END IF;
   s.petitions := ARRAY(SELECT p FROM ledger.petitions p WHERE p.id = ANY (ids));
   IF cardinality(tokens) > 0 THEN
+    s.aliases := ARRAY(
+      SELECT a FROM unnest(token_ids, tokens) AS u(id, token)
+        JOIN ledger.petitions p ON p.id = u.id
+        JOIN vault.aliases a ON a.petition = p.petition AND a.alias = u.token);
     s.signers := ARRAY(
       SELECT g FROM unnest(token_ids, tokens) AS u(id, token)
         JOIN ledger.petitions p ON p.id = u.id
-        JOIN vault.signers g ON g.petition = p.petition AND g.token = u.token);
+        JOIN vault.signers g ON g.petition = p.petition AND g.token = u.token)
+      || ARRAY(
+      SELECT g FROM unnest(s.aliases) AS a
+        JOIN vault.signers g ON g.petition = a.petition AND g.token = a.token);
   END IF;
   IF cardinality(imports) > 0 THEN
     s.import_keys := ARRAY(
@@ -252,6 +261,7 @@ BEGIN
   END IF;
   INSERT INTO vault.signers SELECT (n).* FROM unnest(batch.signers) AS n
     ON CONFLICT (petition, token) DO UPDATE SET signature = excluded.signature;
+  INSERT INTO vault.aliases SELECT (n).* FROM unnest(batch.aliases) AS n;
   INSERT INTO vault.identities SELECT (n).* FROM unnest(batch.identities) AS n;
   INSERT INTO vault.import_keys SELECT (n).* FROM unnest(batch.import_keys) AS n;
   INSERT INTO vault.answers SELECT (n).* FROM unnest(batch.answers) AS n;
