@@ -19,6 +19,7 @@ from ledger import correction as corrections
 from ledger import petition as petitions
 from ledger import signature as signatures
 from ledger.drafts import (
+    HOLDS_ALREADY,
     NO_CORRECTION,
     NO_PETITION,
     NO_SIGNATURE,
@@ -217,6 +218,8 @@ class Batch:
         if isinstance(decision, Refused):
             return decision, None
         if isinstance(decision, AsIs):
+            if command.imported:
+                return HOLDS_ALREADY, None
             return Accepted({**_about(state), "duplicate": True}, repeated=True), state.signature
         for each in decision:
             self._evolve(petition, each, submission.actor)

@@ -60,6 +60,7 @@ ITEMISED: Final = Refused(
 CLOSED: Final = Refused("petition-closed", "petition-closed", "The petition does not take this at that time.")
 EXISTS: Final = Refused("invalid-transition", "petition-exists", "There is a petition of this id already.")
 WITHDRAWN: Final = Refused("invalid-transition", "already-withdrawn", "The signature was withdrawn.")
+HOLDS_ALREADY: Final = Refused("invalid-transition", "holds-already", "The row says what holds already.")
 NOT_HELD: Final = Refused("invalid-transition", "not-held", "No such hold is on the signature.")
 ERASED: Final = Refused("invalid-transition", "erased", "The signer was erased.")
 TOO_EARLY: Final = Refused(

@@ -107,7 +107,12 @@ def observe(petition: PetitionState, command: ObserveCount, now: datetime) -> De
     )
     drafts = [draft(observed, command.at, delta=command.count - petition.count if current else 0)]
     if command.status is not None:
-        status = StatusDeclared(status=command.status, reported_count=command.count, reference=command.reference)
+        status = StatusDeclared(
+            status=command.status,
+            reported_count=command.count,
+            reference=command.reference,
+            effective_on=command.effective_on,
+        )
         drafts.append(draft(status, command.at))
     return drafts
 

@@ -79,6 +79,7 @@ class ObserveCount:
     at: datetime | None
     reference: str | None = None
     status: Status | None = None
+    effective_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

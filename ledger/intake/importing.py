@@ -1,0 +1,263 @@
+"""Importing: the rows of a page or of a signature log, submitted to a writer in the order that the parsers chose.
+
+Every row carries a key made of its identity, so that importing again, in part, from several processes or overlapping
+adds nothing that was appended; refused rows are judged again. Rows are prepared (tokens, commitments, ids) before
+they are submitted, a chunk ahead of the one being written.
+
+This module must never let a row's content into a report, a log or an error.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from ledger.email_policy import EmailPolicy, EmailRefused
+from ledger.identity import Identity, IdentityRefused, Imported, Organisation, canonical_pii, pii_commit, signer_token
+from ledger.identity import import_key as keyed
+from ledger.intake.page import PageRow
+from ledger.intake.page import row_identity as page_row_identity
+from ledger.intake.refusals import FileRefused
+from ledger.intake.report import Refusal, Report
+from ledger.intake.signature_log import Correction, LogRow, Single, Step
+from ledger.intake.signature_log import row_identity as log_row_identity
+from ledger.writer import Writer
+from schemas.commands import (
+    Accepted,
+    Command,
+    ConfirmSignature,
+    ContinueCorrection,
+    CorrectImported,
+    DeclareStatus,
+    ObserveCount,
+    Outcome,
+    PostUpdate,
+    RecordSignature,
+    Refused,
+    Submission,
+    WithdrawSignature,
+)
+from schemas.events import Claim
+
+CHUNK: Final = 1000
+"""Steps prepared and submitted at once."""
+
+_CLAIMS: Final[dict[str, Claim]] = {"milestone": "milestone", "status": "status", "count": "page"}
+
+
+@dataclass(slots=True)
+class Importer:
+    """Imports into one petition as one actor.
+
+    `key` is the petition's own key (see `ledger.identity.petition_key`); `refused` is told each refused row,
+    `progress` the number of rows done so far.
+    """
+
+    writer: Writer
+    petition: str
+    actor: str
+    key: bytes
+    policy: EmailPolicy
+    refused: Refusal = lambda line, reason: None
+    progress: Callable[[int], None] = lambda done: None
+    report: Report = field(default_factory=Report)
+
+    async def import_page(self, rows: Sequence[PageRow]) -> None:
+        """Append a page's rows, in the order given."""
+        remaining = iter(rows)
+        while chunk := list(islice(remaining, CHUNK)):
+            outcomes = await self.writer.submit_all([self._observation(row) for row in chunk])
+            for row, outcome in zip(chunk, outcomes, strict=True):
+                self._count(row.line, outcome)
+            self.progress(self.report.read)
+
+    async def import_log(self, steps: Iterable[Step]) -> None:
+        """Append a signature log's steps, in the order given."""
+        submitted: asyncio.Task[None] | None = None
+        async for chunk in self._prepared(iter(steps)):
+            if submitted is not None:
+                await submitted
+            submitted = asyncio.create_task(self._write(chunk))
+        if submitted is not None:
+            await submitted
+
+    async def resume(self, running: Iterable[UUID]) -> None:
+        """Finish corrections that an import which was killed left unfinished. `running` are their ids."""
+        for correction in running:
+            await self._continue(correction)
+
+    # -- preparing -----------------------------------------------------------------------------------------------------
+
+    async def _prepared(self, steps: Iterator[Step]) -> "AsyncIterator[list[tuple[Step, Submission | str]]]":
+        while chunk := list(islice(steps, CHUNK)):
+            yield [(step, self._prepare(step)) for step in chunk]
+
+    def _prepare(self, step: Step) -> Submission | str:
+        """The submission of a step, or the reason for which it is refused."""
+        try:
+            match step:
+                case Single(row):
+                    command: Command = self._command(row)
+                    return Submission(command, self.actor, import_key=self._row_key(row))
+                case Correction(kind, at, reason, rows):
+                    members = tuple((self._named_token(row), self._row_key(row)) for row in rows)
+                    return Submission(CorrectImported(self.petition, uuid7(), kind, reason, members, at), self.actor)
+        except EmailRefused:
+            return "email-invalid"
+        except IdentityRefused:
+            return "signer-invalid"
+        except _ReferenceWithoutOrganisation:
+            return "reference-without-organisation"
+
+    def _command(self, row: LogRow) -> Command:
+        match row.kind:
+            case "recorded":
+                return self._record(row)
+            case "confirmed":
+                return ConfirmSignature(self.petition, None, self._named_token(row), True, row.at)
+            case "withdrawn":
+                return WithdrawSignature(self.petition, None, self._named_token(row), True, row.at)
+            case _:
+                raise AssertionError("a correction's rows come as one step")
+
+    def _record(self, row: LogRow) -> RecordSignature:
+        if row.reference is not None and row.organisation is None:
+            raise _ReferenceWithoutOrganisation
+        identity = self._identity(row)
+        by_reference = isinstance(identity, Imported) and identity.email is None
+        pii = canonical_pii(identity)
+        random = secrets.token_bytes(48)
+        return RecordSignature(
+            petition=self.petition,
+            signature=uuid7(),
+            token=signer_token(self.key, identity, self.policy),
+            alias=None if by_reference else signer_token(self.key, Imported(row.signer), self.policy),
+            signer_ref=random[:16],
+            pii=pii,
+            nonce=random[16:],
+            pii_commit=pii_commit(random[16:], pii),
+            confirmed=None,
+            channel=row.channel or "import",
+            kind="person" if row.organisation is None else "organisation",
+            imported=True,
+            at=row.at,
+            name=row.organisation,
+            reference=row.reference,
+            country=row.country,
+            region=row.region,
+            answers=row.answers,
+        )
+
+    @staticmethod
+    def _identity(row: LogRow) -> Identity:
+        if row.organisation is not None:
+            return Organisation(row.organisation, row.reference)
+        return Imported(row.signer, row.email)
+
+    def _named_token(self, row: LogRow) -> bytes:
+        """The token by which a row that is not `recorded` names its signer: the address where it has one."""
+        return signer_token(self.key, Imported(row.signer, row.email), self.policy)
+
+    def _row_key(self, row: LogRow) -> bytes:
+        return keyed(self.key, log_row_identity(row))
+
+    def _observation(self, row: PageRow) -> Submission:
+        command: Command
+        if row.kind == "update":
+            command = PostUpdate(self.petition, row.text or "", effective_on=row.effective_on, at=row.at)
+        elif row.count is None:
+            if row.status is None:
+                raise FileRefused("A row of this kind needs a count.")
+            command = DeclareStatus(self.petition, row.status, effective_on=row.effective_on, at=row.at)
+        else:
+            command = ObserveCount(
+                self.petition,
+                row.count,
+                _CLAIMS[row.kind],
+                row.at,
+                status=row.status,
+                effective_on=row.effective_on,
+            )
+        return Submission(command, self.actor, import_key=keyed(self.key, page_row_identity(row)))
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    async def _write(self, chunk: "list[tuple[Step, Submission | str]]") -> None:
+        submissions = [submission for _, submission in chunk if isinstance(submission, Submission)]
+        outcomes = iter(await self.writer.submit_all(submissions))
+        for step, submission in chunk:
+            if isinstance(submission, str):
+                for row in _rows(step):
+                    self._refuse(row.line, submission)
+            else:
+                await self._settle(step, next(outcomes))
+        self.progress(self.report.read)
+
+    async def _settle(self, step: Step, outcome: Outcome) -> None:
+        match step:
+            case Single(row):
+                self._count(row.line, outcome)
+            case Correction() if isinstance(outcome, Accepted):
+                for row, became in zip(step.rows, outcome.answer["rows"], strict=True):
+                    self._count_member(row.line, became)
+                if outcome.answer["remaining"]:
+                    await self._continue(UUID(outcome.answer["correction"]))
+            case Correction():
+                for row in step.rows:
+                    self._count(row.line, outcome)
+
+    async def _continue(self, correction: UUID) -> None:
+        """Apply a correction to its end. Another process may be doing the same; each member is applied once."""
+        command = ContinueCorrection(self.petition, correction)
+        while True:
+            outcome = await self.writer.submit(Submission(command, self.actor))
+            if not isinstance(outcome, Accepted) or not outcome.answer["remaining"]:
+                return
+
+    # -- counting ------------------------------------------------------------------------------------------------------
+
+    def _count(self, line: int, outcome: Outcome) -> None:
+        match outcome:
+            case Accepted(already_there=True):
+                self.report.already_there += 1
+            case Accepted(repeated=True):
+                self.report.duplicates += 1
+            case Accepted():
+                self.report.appended += 1
+            case Refused():
+                self._refuse(line, outcome.reason)
+                return
+            case _:
+                self.report.unknown += 1
+        self.report.read += 1
+
+    def _count_member(self, line: int, became: str) -> None:
+        match became:
+            case "appended":
+                self.report.appended += 1
+            case "already-there":
+                self.report.already_there += 1
+            case "duplicate":
+                self.report.duplicates += 1
+            case _:
+                self._refuse(line, became)
+                return
+        self.report.read += 1
+
+    def _refuse(self, line: int, reason: str) -> None:
+        self.report.read += 1
+        self.report.refused[reason] += 1
+        self.refused(line, reason)
+
+
+class _ReferenceWithoutOrganisation(ValueError):
+    """A person's row has a reference, which is public and an organisation's alone."""
+
+
+def _rows(step: Step) -> tuple[LogRow, ...]:
+    return step.rows if isinstance(step, Correction) else (step.row,)
