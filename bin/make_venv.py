@@ -132,6 +132,16 @@ def pip(*arguments: str) -> None:
     run(*start, "--no-input", *quiet, *arguments)
 
 
+def what_is_to_do(have: dict[str, str], want: dict[str, str]) -> str:
+    """The work ahead, so that nobody wonders why it takes a minute."""
+    if is_current(have, {key: want[key] for key in want if key != "project"}):
+        return "refreshing .venv ..."
+    if have and is_current(have, {key: want[key] for key in ("interpreter", "place", "runtime")}):
+        return "installing what tests and lint need, about 60 MB ..."
+    size = "200 MB" if "dev" in want else "150 MB"
+    return f"installing, about {size}, into .venv ..."
+
+
 def fill(have: dict[str, str], want: dict[str, str]) -> None:
     """Installs what differs between the environment that is there and the one wanted."""
     dev = "dev" in want
@@ -159,8 +169,7 @@ def main(arguments: Sequence[str]) -> None:
         have = made()  # another one may have made it while we waited
         if is_current(have, want):
             return
-        size = "200 MB" if options.dev else "150 MB"
-        print(f"{say}installing, about {size}, into .venv ...", flush=True)
+        print(f"{say}{what_is_to_do(have, want)}", flush=True)
         same_ground = bool(have) and is_current(have, {key: want[key] for key in ("interpreter", "place")})
         if same_ground:
             STAMP.unlink()  # until the end the environment is half-made, whatever happens to us

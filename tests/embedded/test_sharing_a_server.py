@@ -1,6 +1,7 @@
 """One embedded server for all commands of a LEDGER_HOME: joined, left, killed, taken over."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -254,3 +255,5 @@ def test_the_server_of_a_removed_home_does_not_meet_its_successor(home: Path) ->
         data = (elsewhere or home / "removed") / "data"
         assert eventually(lambda: not (data / "postmaster.pid").exists())
         sockets.remove(orphans_socket)
+        if elsewhere is not None:
+            shutil.rmtree(elsewhere)
