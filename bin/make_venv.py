@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 OLDEST_PIP = (22, 3)  # the first with --python
+# Not the one in an environment that happens to be active: it may be the very one that we make, and has no pip.
+INTERPRETER = str(getattr(sys, "_base_executable", None) or sys.executable)
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -54,7 +56,7 @@ def digest(*names: str) -> str:
 def wanted(dev: bool) -> dict[str, str]:
     """What an environment that is current was made from. `dev` is absent where nobody asked for it."""
     stamp = {
-        "interpreter": f"{sys.version} at {os.path.realpath(sys.executable)}",
+        "interpreter": f"{sys.version} at {os.path.realpath(INTERPRETER)}",
         "place": str(VENV),
         "runtime": digest(RUNTIME_LOCK),
         "project": digest("pyproject.toml", "VERSION"),
@@ -102,7 +104,7 @@ def run(*command: str) -> None:
 
 def own_pip() -> bool:
     """Whether this interpreter has a pip that can fill another environment."""
-    asked = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=False)
+    asked = subprocess.run([INTERPRETER, "-m", "pip", "--version"], capture_output=True, text=True, check=False)
     words = asked.stdout.split()
     if asked.returncode or len(words) < 2:
         return False
@@ -111,23 +113,23 @@ def own_pip() -> bool:
 
 def has_ensurepip() -> bool:
     """Debian takes ensurepip out of python3 and puts it in a package of its own, python3-venv."""
-    return subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
+    return subprocess.run([INTERPRETER, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
 
 
 def make_empty() -> None:
     """A new environment without packages, in the place of any that is there."""
     if own_pip():
-        run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV))
+        run(INTERPRETER, "-m", "venv", "--clear", "--without-pip", str(VENV))
     elif has_ensurepip():
-        run(sys.executable, "-m", "venv", "--clear", str(VENV))
+        run(INTERPRETER, "-m", "venv", "--clear", str(VENV))
     else:
-        stop(f"{sys.executable} has neither pip (22.3 or newer) nor ensurepip; on Debian: apt-get install python3-pip")
+        stop(f"{INTERPRETER} has neither pip (22.3 or newer) nor ensurepip; on Debian: apt-get install python3-pip")
 
 
 def pip(*arguments: str) -> None:
     """pip, working on our environment: its own where ensurepip put one there, else the interpreter's."""
     inside = any(VENV.glob("lib/python*/site-packages/pip/__main__.py"))
-    start = [str(PYTHON), "-m", "pip"] if inside else [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    start = [str(PYTHON), "-m", "pip"] if inside else [INTERPRETER, "-m", "pip", "--python", str(PYTHON)]
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
     run(*start, "--no-input", *quiet, *arguments)
 
