@@ -1,9 +1,195 @@
-"""Which database: the one that DATABASE_URL names, or the embedded one of LEDGER_HOME; brought up to date on demand."""
+"""Which database: the one that DATABASE_URL names, or the embedded one of LEDGER_HOME, brought up to date on demand.
 
-from typing import Final
+`place` settles it for the length of a command; inside, `Place.ledger()` gives connections in the ledger's roles. The
+embedded server's superuser is used to make the database and to migrate it, and by nothing else: work is done by a
+login of its own that may take the ledger's roles and owns nothing.
 
-from ledger.migrations import LEDGER
+This module must never create anything for a command that only reads, and never print a database URL: it may hold a
+password.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, get_args
+from uuid import UUID
+
+import asyncpg
+
+from ledger.connecting import Connection, Role, connect
+from ledger.identity import petition_key
+from ledger.keys import KeyUnavailable, load_or_create_root_key, load_root_key
+from ledger.migrations import LEDGER, MigrationRefused, is_current, migrate
+from ledger.writer import BOUND, Writer
+from schemas.envelope import is_source
+from schemas.ids import Position
+from service.embedded.server import EmbeddedUnavailable
+from service.embedded.sharing import shared
+from service.settings import Settings
 
 PROJECTIONS: Final = "projections.sql.migrations"
 MIGRATIONS: Final = (LEDGER, PROJECTIONS)
 """The packages whose migrations make up the schema, in order."""
+
+DATABASE: Final = "ledger"
+LOGIN: Final = "ledger_login"
+DEFAULT_ORIGIN: Final = "localhost/ledger"
+
+Say = Callable[[str], None]
+
+
+class Unavailable(Exception):
+    """The database or a key is not to be had. The text is a sentence for a person; the command line exits 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """An open ledger: its database, its origin and where its vault key lies. Connections are the caller's to close."""
+
+    dsn: str
+    origin: str
+    key_file: Path
+    may_create: bool
+
+    async def connect(self, role: Role) -> Connection:
+        """A connection in one role. Raises Unavailable."""
+        try:
+            return await connect(self.dsn, role)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            raise Unavailable(f"The database cannot be reached as {role} ({type(error).__name__}).") from None
+
+    def writer(self, role: Role, *, bound: int = BOUND, patience: float = 30.0) -> Writer:
+        """A writer in one role. See `ledger.writer.Writer`."""
+        return Writer(lambda: connect(self.dsn, role), role, self.origin, bound=bound, patience=patience)
+
+    def petition_key(self, petition: str) -> bytes:
+        """The petition's own key, for tokens of signers and of files' rows. Raises Unavailable."""
+        try:
+            if not self.may_create:
+                return petition_key(load_root_key(self.key_file), petition)
+            self.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return petition_key(load_or_create_root_key(self.key_file), petition)
+        except (KeyUnavailable, OSError) as error:
+            raise Unavailable(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command works: the address of a server that runs for as long as the command does."""
+
+    settings: Settings
+    dsn: str
+    administrator: Callable[[str], str] | None
+    """In embedded mode: the superuser's address of a database. Else None."""
+    may_create: bool
+
+    @contextlib.asynccontextmanager
+    async def ledger(self, say: Say = lambda _: None, *, origin: str | None = None) -> AsyncIterator[Ledger]:
+        """The ledger of this place, migrated where this command may. `origin` is used where none is set or fixed.
+
+        Raises Unavailable.
+        """
+        try:
+            if self.administrator is not None:
+                await self._prepare_embedded(say)
+            else:
+                await self._prepare_given(say)
+            fixed = await self._fixed_origin()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            raise Unavailable(f"The database cannot be used ({type(error).__name__}).") from None
+        except MigrationRefused as refusal:
+            raise Unavailable(str(refusal)) from None
+        chosen = self.settings.origin or fixed or origin or DEFAULT_ORIGIN
+        if not is_source(chosen):
+            raise Unavailable("LEDGER_ORIGIN is printable ASCII without spaces and without `+`.")
+        if fixed is not None and chosen != fixed:
+            raise Unavailable(f"LEDGER_ORIGIN names another ledger: this one is {fixed}, for ever.")
+        key_file = self.settings.vault_key_file or self.settings.home / "keys" / "vault.key"
+        yield Ledger(self.dsn, chosen, key_file, self.may_create)
+
+    async def _prepare_embedded(self, say: Say) -> None:
+        assert self.administrator is not None
+        administrator = await asyncpg.connect(self.administrator("postgres"))
+        try:
+            if not await administrator.fetchval("SELECT FROM pg_database WHERE datname = $1", DATABASE):
+                with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+                    await administrator.execute("CREATE DATABASE ledger TEMPLATE template0")
+        finally:
+            await administrator.close()
+        owner = await asyncpg.connect(self.administrator(DATABASE))
+        try:
+            if not await is_current(owner, MIGRATIONS):
+                await migrate(owner, MIGRATIONS, say)
+            if not await owner.fetchval("SELECT FROM pg_roles WHERE rolname = $1", LOGIN):
+                with contextlib.suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+                    await owner.execute("CREATE ROLE ledger_login LOGIN NOINHERIT")
+            await _grant_roles(owner)
+        finally:
+            await owner.close()
+
+    async def _prepare_given(self, say: Say) -> None:
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            if await is_current(connection, MIGRATIONS):
+                return
+            if not self.may_create:
+                raise Unavailable("The database's schema is not up to date; run `ledger migrate`.")
+            await migrate(connection, MIGRATIONS, say)
+        finally:
+            await connection.close()
+
+    async def _fixed_origin(self) -> str | None:
+        reader = await connect(self.dsn, "ledger_reader")
+        try:
+            origin: str | None = await reader.fetchval("SELECT origin FROM ledger.head")
+            return origin
+        finally:
+            await reader.close()
+
+
+@contextlib.contextmanager
+def place(settings: Settings, say: Say = lambda _: None, *, create: bool) -> Iterator[Place]:
+    """Settle where a command works. `create`: it may make LEDGER_HOME, keys and schema. Raises Unavailable."""
+    if settings.database_url is not None:
+        yield Place(settings, settings.database_url, None, create)
+        return
+    home = settings.home.absolute()
+    if not create and not home.is_dir():
+        raise Unavailable(f"There is no ledger at {home}. Set LEDGER_HOME to where one is.")
+    try:
+        if create:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with shared(home, say, programs=settings.postgres_bin) as server:
+            yield Place(
+                settings.model_copy(update={"home": home}),
+                server.dsn(DATABASE, LOGIN),
+                server.dsn,
+                create,
+            )
+    except EmbeddedUnavailable as error:
+        raise Unavailable(str(error)) from None
+    except OSError as error:
+        raise Unavailable(f"{home} cannot be used ({error.strerror or type(error).__name__}).") from None
+
+
+async def running_corrections(connection: Connection, petition: str) -> list[UUID]:
+    """Corrections of a petition that were opened and not finished. The connection is in the role `ledger_admin`."""
+    rows = await connection.fetch("SELECT * FROM ledger.running_corrections($1) AS correction", petition)
+    return [row["correction"] for row in rows]
+
+
+async def head(connection: Connection) -> Position:
+    """The position of the last event."""
+    return Position(await connection.fetchval("SELECT position FROM ledger.head"))
+
+
+async def _grant_roles(owner: "asyncpg.Connection[Any]") -> None:
+    taken = "SELECT bool_and(pg_has_role($1, role, 'MEMBER')) FROM unnest($2::text[]) AS role"
+    if not await owner.fetchval(taken, LOGIN, get_args(Role)):
+        # Another ledger on this server may grant at this moment: then it is granted.
+        with contextlib.suppress(asyncpg.UniqueViolationError, asyncpg.InternalServerError):
+            await owner.execute(
+                "GRANT ledger_signing, ledger_admin, ledger_privacy, ledger_projector, ledger_reader, ledger_backup"
+                " TO ledger_login"
+            )
