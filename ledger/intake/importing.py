@@ -193,7 +193,7 @@ class Importer:
         for step, submission in chunk:
             if isinstance(submission, str):
                 for row in _rows(step):
-                    self._refuse(row.line, submission)
+                    self.refuse(row.line, submission)
             else:
                 await self._settle(step, next(outcomes))
         self.progress(self.report.read)
@@ -230,7 +230,7 @@ class Importer:
             case Accepted():
                 self.report.appended += 1
             case Refused():
-                self._refuse(line, outcome.reason)
+                self.refuse(line, outcome.reason)
                 return
             case _:
                 self.report.unknown += 1
@@ -245,11 +245,17 @@ class Importer:
             case "duplicate":
                 self.report.duplicates += 1
             case _:
-                self._refuse(line, became)
+                self.refuse(line, became)
                 return
         self.report.read += 1
 
-    def _refuse(self, line: int, reason: str) -> None:
+    def skip(self) -> None:
+        """Count a row that is left out on purpose."""
+        self.report.read += 1
+        self.report.skipped += 1
+
+    def refuse(self, line: int, reason: str) -> None:
+        """Count a row that is refused."""
         self.report.read += 1
         self.report.refused[reason] += 1
         self.refused(line, reason)

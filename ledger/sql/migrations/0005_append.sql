@@ -335,6 +335,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT EXISTS (SELECT FROM ledger.events e WHERE e.position = at_position AND e.leaf_hash = hash)
 $$;
 
+-- What of a petition decides how its signers are read: its basis and its identity policy.
+CREATE FUNCTION ledger.petition_rules(id text, OUT basis text, OUT identity_policy text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT p.basis, p.identity_policy FROM ledger.petitions p WHERE p.id = petition_rules.id
+$$;
+
 -- Corrections that were opened and neither completed nor cancelled, oldest first: what a restart takes up again.
 CREATE FUNCTION ledger.running_corrections(id text) RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -345,5 +351,5 @@ $$;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.lock_head, ledger.read_state, ledger.was_appended TO ledger_signing, ledger_admin, ledger_privacy;
 GRANT EXECUTE ON FUNCTION ledger.append_signing TO ledger_signing;
-GRANT EXECUTE ON FUNCTION ledger.append_admin, ledger.running_corrections TO ledger_admin;
+GRANT EXECUTE ON FUNCTION ledger.append_admin, ledger.running_corrections, ledger.petition_rules TO ledger_admin;
 GRANT EXECUTE ON FUNCTION ledger.append_privacy TO ledger_privacy;

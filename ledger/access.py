@@ -1,0 +1,98 @@
+"""Credentials: tokens of 256 random bits, kept as their SHA-256, with a role, a principal and limits.
+
+A token is shown once, when it is made. Its prefix lets scanners find one that leaked. A principal is a name: all
+tokens of one name and role act as one actor, whose random id is what events carry. This module must never log or
+return a token but to its maker.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Final, Literal
+
+from ledger.connecting import Connection
+
+TokenRole = Literal["site", "admin", "auditor", "privacy"]
+PREFIX: Final = "slt_"
+_RATE: Final = re.compile(r"[1-9][0-9]{0,5}/(?:s|min|h)", re.ASCII)
+_NAME: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
+
+
+class TokenRefused(ValueError):
+    """The credential cannot be made as asked. The text is a sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenListed:
+    """What can be shown of a token. `id` begins its SHA-256, and names it for revoking."""
+
+    id: str
+    actor: str
+    role: str
+    name: str
+    petition: str | None
+    rate: str | None
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    last_used: datetime | None
+
+
+async def create_token(
+    connection: Connection,
+    role: TokenRole,
+    name: str,
+    *,
+    petition: str | None = None,
+    rate: str | None = None,
+    expires: datetime | None = None,
+) -> str:
+    """Make a token for a principal; the token itself, which nothing keeps. Raises TokenRefused.
+
+    The connection is in the role `ledger_admin`.
+    """
+    if not _NAME.fullmatch(name) or name != name.strip():
+        raise TokenRefused("A principal's name is one line of 1 to 100 characters.")
+    if rate is not None and not _RATE.fullmatch(rate):
+        raise TokenRefused("A rate is a number of requests per second, N/s (or N/min, N/h).")
+    token = PREFIX + secrets.token_urlsafe(32)
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('access.tokens'), hashtext($1))", name)
+        actor = await connection.fetchval(
+            "SELECT actor FROM access.tokens WHERE role = $1 AND name = $2 LIMIT 1", role, name
+        )
+        await connection.execute(
+            "INSERT INTO access.tokens (sha256, actor, role, name, petition, rate, expires)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            sha256(token.encode()).digest(),
+            actor or f"{role}:{secrets.token_hex(6)}",
+            role,
+            name,
+            petition,
+            rate,
+            expires,
+        )
+    return token
+
+
+async def list_tokens(connection: Connection) -> list[TokenListed]:
+    """Every token, oldest first."""
+    rows = await connection.fetch(
+        "SELECT encode(sha256, 'hex') AS hash, actor, role, name, petition, rate, created, expires, revoked, last_used"
+        " FROM access.tokens ORDER BY created, sha256"
+    )
+    return [TokenListed(id=row["hash"][:12], **{key: row[key] for key in list(row.keys())[1:]}) for row in rows]
+
+
+async def revoke_token(connection: Connection, id: str) -> bool:
+    """Revoke the token of this id; whether there was one that was not revoked yet."""
+    if not re.fullmatch(r"[0-9a-f]{12}", id, re.ASCII):
+        return False
+    revoked = await connection.fetch(
+        "UPDATE access.tokens SET revoked = clock_timestamp()"
+        " WHERE left(encode(sha256, 'hex'), 12) = $1 AND revoked IS NULL RETURNING actor",
+        id,
+    )
+    return bool(revoked)

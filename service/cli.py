@@ -1,0 +1,44 @@
+"""`ledger`: the command line's root. Each group of commands has a module of its own in `service.commandline`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from service.commandline import imports, petitions, questions, tokens, upkeep
+
+app = typer.Typer(
+    name="ledger",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An event-sourced ledger of signatures on petitions: why a number is what it is, event by event.",
+)
+app.add_typer(petitions.app, name="petition")
+app.add_typer(imports.app, name="import")
+app.add_typer(tokens.app, name="token")
+questions.register(app)
+upkeep.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"ledger {version('signature-ledger')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Shared options."""
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
