@@ -8,6 +8,7 @@ import hashlib
 import os
 import socket
 import stat
+import struct
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from service.embedded.accounts import Account
 from service.embedded.place import Place
 from service.embedded.server import PORT, EmbeddedUnavailable
 
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+"""The smallest question of PostgreSQL's protocol (Message Formats, SSLRequest): answered in one byte, before any login."""
 PREFIX = "signature-ledger-"
 LONGEST = 107  # bytes of sun_path on Linux, without its NUL; 103 elsewhere, which our names do not come near
 
@@ -70,11 +73,12 @@ def lock_path(directory: Path, port: int = PORT) -> Path:
 
 
 def accepts(directory: Path, port: int = PORT) -> bool:
-    """Whether somebody listens there."""
+    """Whether a server answers there. A process that is being killed still lets us connect, but answers no more."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
         try:
             probe.connect(os.fspath(socket_path(directory, port)))
+            probe.sendall(SSL_REQUEST)
+            return probe.recv(1) in {b"S", b"N"}
         except OSError:
             return False
-    return True
