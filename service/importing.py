@@ -55,7 +55,7 @@ async def import_page(
 ) -> Report:
     """Import a page's timeline into an observed petition, opened if there is none. Raises ImportRefused."""
     async with ledger.writer("ledger_admin", bound=BOUND) as writer:
-        await _open(ledger, opening, actor)
+        await open_unless_there(ledger, opening, actor)
         importer = Importer(
             writer, opening.petition, actor, ledger.petition_key(opening.petition), STANDARD_1, refused, progress
         )
@@ -83,7 +83,7 @@ async def import_log(
         return sift(read_log(decode_lines(_chunks(path)), mapping, kinds, zone), aside)
 
     async with ledger.writer("ledger_admin", bound=BOUND) as writer:
-        policy_name = await _open(ledger, opening, actor)
+        policy_name = await open_unless_there(ledger, opening, actor)
         importer = Importer(
             writer,
             opening.petition,
@@ -127,7 +127,7 @@ def policy_of(name: str) -> EmailPolicy:
         raise ImportRefused("The petition's identity policy is not known to this release.") from None
 
 
-async def _open(ledger: Ledger, opening: OpenPetition, actor: str) -> str:
+async def open_unless_there(ledger: Ledger, opening: OpenPetition, actor: str) -> str:
     """Open the petition unless there is one; its basis must fit. The name of its identity policy."""
     connection = await ledger.connect("ledger_admin")
     try:
@@ -142,7 +142,7 @@ async def _open(ledger: Ledger, opening: OpenPetition, actor: str) -> str:
             return f"{policy.name}/{policy.version}"
         if not (isinstance(outcome, CommandRefused) and outcome.reason == "petition-exists"):
             raise ImportRefused("The petition cannot be opened now.")
-        return await _open(ledger, opening, actor)
+        return await open_unless_there(ledger, opening, actor)
     if row["basis"] != opening.opened.basis:
         raise ImportRefused(f"The petition is {row['basis']}; this import needs one that is {opening.opened.basis}.")
     policy_name: str = row["identity_policy"]
