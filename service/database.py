@@ -112,7 +112,7 @@ class Place:
         assert self.administrator is not None
         administrator = await asyncpg.connect(self.administrator("postgres"))
         try:
-            if not await administrator.fetchval("SELECT FROM pg_database WHERE datname = $1", DATABASE):
+            if not await administrator.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
                 with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
                     await administrator.execute("CREATE DATABASE ledger TEMPLATE template0")
         finally:
@@ -121,7 +121,7 @@ class Place:
         try:
             if not await is_current(owner, MIGRATIONS):
                 await migrate(owner, MIGRATIONS, say)
-            if not await owner.fetchval("SELECT FROM pg_roles WHERE rolname = $1", LOGIN):
+            if not await owner.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", LOGIN):
                 with contextlib.suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
                     await owner.execute("CREATE ROLE ledger_login LOGIN NOINHERIT")
             await _grant_roles(owner)
