@@ -18,7 +18,7 @@ from service.embedded.place import Place
 from service.embedded.server import PORT, EmbeddedUnavailable
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-"""The smallest question of PostgreSQL's protocol (Message Formats, SSLRequest): answered in one byte, before any login."""
+"""The smallest question of PostgreSQL's protocol (Message Formats, SSLRequest): one byte answers, before any login."""
 PREFIX = "signature-ledger-"
 LONGEST = 107  # bytes of sun_path on Linux, without its NUL; 103 elsewhere, which our names do not come near
 
