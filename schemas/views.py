@@ -46,12 +46,13 @@ class DriftEnd(View):
 
     `position` is the one asked for; where a time was asked, the last event by then. `at` is the time asked for; where a
     position was asked, the effective time of the petition's last event at or below it. Null before the first one, and
-    where that event's time is not known.
+    where that event's time is not known. `count` is the bare sum of deltas, so that the causes lead from one end to the
+    other: between times it is below 0 where a log dates a withdrawal and not the signature before it.
     """
 
     position: Count
     at: Instant | None
-    count: Count
+    count: int
 
 
 class DriftCauses(View):
@@ -100,7 +101,7 @@ class DriftEvent(View):
     at: Instant | None
     recorded_at: Instant
     delta: int
-    count: Count
+    count: int
 
 
 class DriftView(View):
