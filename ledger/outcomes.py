@@ -14,8 +14,6 @@ Pure. The classes are those of the SQL standard's SQLSTATE; the rule is the firs
 
 from typing import Final, Literal
 
-import asyncpg
-
 Verdict = Literal["not-sent", "refused", "unknown"]
 
 _REFUSED_CLASSES: Final = frozenset({"22", "23", "40", "42", "53", "54", "P0"})
@@ -26,8 +24,7 @@ def judge(error: BaseException, *, sent: bool) -> Verdict:
     """What became of a batch whose transaction ended in this error. `sent`: whether the append had been sent."""
     if not sent:
         return "not-sent"
-    if isinstance(error, asyncpg.PostgresError):
-        state = error.sqlstate or ""
-        if state[:2] in _REFUSED_CLASSES and state != _STATEMENT_COMPLETION_UNKNOWN:
-            return "refused"
+    state = getattr(error, "sqlstate", None)  # only what the server itself answered has one
+    if isinstance(state, str) and state[:2] in _REFUSED_CLASSES and state != _STATEMENT_COMPLETION_UNKNOWN:
+        return "refused"
     return "unknown"

@@ -38,10 +38,11 @@ def import_actor() -> str:
 
 def read_page(path: Path, mapping: Mapping[str, str], all_kind: str | None, zone: ZoneInfo | None) -> PageReading:
     """A page's timeline from a file, in either form. Raises FileRefused, OSError."""
-    text = "".join(decode_lines(iter([path.read_bytes()])))
+    lines = list(decode_lines(_chunks(path)))
+    text = "\n".join(lines)
     if detect(text) == "page":
         return read_pasted_page(text)
-    return read_csv(text.splitlines(keepends=True), mapping, all_kind, zone)
+    return read_csv(lines, mapping, all_kind, zone)
 
 
 async def import_page(
