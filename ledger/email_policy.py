@@ -166,7 +166,10 @@ def _key_1(local: str, domain: str) -> str:
     if provider is None:
         return f"{local}@{domain}"
     if provider.drops_tags:
-        local = local.partition("+")[0] or local  # a tag alone is no tag
+        mailbox = local.partition("+")[0]
+        # What is left must be a local part itself.
+        if mailbox and (provider.drops_dots or not mailbox.endswith(".")):
+            local = mailbox
     if provider.drops_dots:
         local = local.replace(".", "")
     return f"{local}@{provider.domain}"

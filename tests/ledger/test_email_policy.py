@@ -151,6 +151,13 @@ def test_a_key_is_its_own_key_in_any_normal_form(local: str, domain: str) -> Non
         assert key(unicodedata.normalize(form, address)) == mailbox
 
 
+def test_a_tag_is_not_dropped_where_no_local_part_is_left() -> None:
+    """If a provider drops tags and nothing or a trailing dot would be left, then the address stands as it is."""
+    assert key("0.+@outlook.com") == "0.+@outlook.com"
+    assert key("+a@outlook.com") == "+a@outlook.com"
+    assert key("0.+a@gmail.com") == "0@gmail.com"
+
+
 @given(st.text(max_size=40) | st.text('a@.+-<>" \u200b＠。ä', max_size=12))
 def test_any_text_is_a_key_or_a_refusal(text: str) -> None:
     """If any text at all is given, then the answer is a key with one @ and both sides filled, or EmailRefused."""
