@@ -1,7 +1,8 @@
 """What every query needs first: the head, a petition's id, what it says of itself.
 
 Shell. A query reads the head once and bounds all else by it: events never change, so that its parts agree without a
-transaction around them. This module must never read anything but the log.
+transaction around them. This module must never read a projection for anything
+but where a petition begins.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,15 @@ async def head_of_log(connection: Connection) -> Head:
     row = await connection.fetchrow(SQL["head"])
     assert row is not None
     return Head(row["position"], row["now"])
+
+
+async def number_of(connection: Connection, id: str) -> int | None:
+    """The number of the petition of this id, by which every query names it; None where there is none.
+
+    Found as soon as it is recorded: above the checkpoint of the projection the log itself is read.
+    """
+    number = await connection.fetchval(SQL["number_of"], id)
+    return None if number is None else int(number)
 
 
 async def id_of(connection: Connection, petition: int) -> str:

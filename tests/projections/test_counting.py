@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from projections.asking import counting as asking
 from projections.asking.moments import position_of
-from projections.asking.petitions import head_of_log, id_of
+from projections.asking.petitions import head_of_log, id_of, number_of
 from projections.counting import count_as_of, count_effective, count_view, goals_as_of
 from projections.moments import (
     AsOf,
@@ -131,6 +131,31 @@ async def test_a_position_beyond_the_head_is_refused_and_a_time_beyond_it_is_the
         assert refused.value.head == 3
         later = await asking.count(connection, 1, as_of=AtTime(BEGINNING + timedelta(days=365)))
         assert (later.signature_count, later.as_of_position, later.goal, later.remaining) == (2, 3, 5, 3)
+
+
+async def test_a_petition_is_found_by_its_id_as_soon_as_it_is_recorded(ledger_database: Any) -> None:
+    """If the projection has a petition it says where it begins; what it has not come to yet is found in the log."""
+    history = History()
+    history.settle(opening("bees"), signing("bees", "a"), opening("wasps"))
+    connection = ledger_database.superuser
+    async with stored(connection, history):
+        assert [await number_of(connection, id) for id in ("bees", "wasps", "ants")] == [1, 3, None]
+    async with stored(connection, history):
+        await connection.execute("RESET ROLE")
+        await connection.execute("UPDATE projections.checkpoints SET position = 2 WHERE name = 'petitions'")
+        await connection.execute(
+            """
+            INSERT INTO projections.petitions (
+              build, id, first_position, title, addressee, basis, provenance, confirmation, timezone, goals, milestones,
+              public_fields, text_version, acceptance, opened_at, created_at, updated_at, count, position, recorded,
+              version)
+            VALUES (1, 'hornets', 2, '-', '', 'itemised', 'live', 'none', 'UTC', '[]', '[]', '[]', 1, 'open',
+              now(), now(), now(), 0, 2, now(), 1)
+            """
+        )
+        await connection.execute("SET LOCAL ROLE ledger_reader")
+        # Not `bees`: the projection, which has come past it, does not know it.
+        assert [await number_of(connection, id) for id in ("bees", "wasps", "hornets")] == [None, 3, 2]
 
 
 async def test_an_empty_log_counts_nothing(ledger_database: Any) -> None:

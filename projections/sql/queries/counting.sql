@@ -21,6 +21,16 @@ SELECT e.position
  WHERE e.petition = $1 AND e.position <= $2 AND e.delta <> 0 AND e.count_after = $3
  ORDER BY e.position DESC LIMIT 1
 
+-- name: number_of
+-- $1 the id of a petition: its number, from the projection; where that has not come so far yet, from the log above it.
+SELECT coalesce(
+  (SELECT p.first_position FROM projections.current_petitions p WHERE p.id = $1::text),
+  (SELECT e.position
+     FROM ledger.events e
+    WHERE e.position > (SELECT c.position FROM projections.checkpoints c WHERE c.name = 'petitions' AND c.active)
+      AND e.type = 'petition.opened.v1' AND convert_from(e.leaf, 'UTF8')::jsonb ->> 'subject' = $1::text
+    ORDER BY e.position LIMIT 1))
+
 -- name: id_of
 -- $1 petition: the petition's number is the position of its first event.
 SELECT convert_from(e.leaf, 'UTF8')::jsonb ->> 'subject' FROM ledger.events e WHERE e.position = $1
