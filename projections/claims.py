@@ -131,6 +131,10 @@ def itemised_bounds(entries: Iterable[Entry], count: int, window: Window, now: d
     beginning, for the other every undated gain.
     """
     counted = in_effective_order(entry for entry in entries if entry.delta)
+    if window.end is None:
+        last = max(counted, key=lambda entry: entry.position, default=None)
+        made = sum(entry.delta for entry in counted)
+        return itemised_now(None if last is None else Proof(last.position, last.effective, last.at_known, made))
     known, least, most = 0, 0, 0
     for entry in counted:
         if not entry.at_known:
@@ -138,7 +142,7 @@ def itemised_bounds(entries: Iterable[Entry], count: int, window: Window, now: d
     standing: tuple[int, int, Proof | None] = (least, most, None)
     inside: list[tuple[int, int, Proof | None]] = []
     for entry in counted:
-        if window.end is not None and entry.effective > window.end:
+        if entry.effective > window.end:
             break
         known += entry.delta
         least += entry.delta if entry.at_known else max(entry.delta, 0)
@@ -153,6 +157,11 @@ def itemised_bounds(entries: Iterable[Entry], count: int, window: Window, now: d
     _, upper, upper_by = max(steps, key=lambda step: step[1])
     reached_by = next((by for at_least, _, by in steps if at_least >= count), None)
     return passed(Bounds(max(lower, 0), max(upper, 0), lower_by, upper_by, reached_by), window, now)
+
+
+def itemised_now(last: Proof | None) -> Bounds:
+    """The bounds as now known: the count after the last event, by position, that moved it."""
+    return Bounds(0, 0) if last is None else exactly_seen(last, last)
 
 
 def passed(bounds: Bounds, window: Window, now: datetime) -> Bounds:

@@ -18,6 +18,7 @@ from projections.claims import (
     Window,
     claim_view,
     exactly_seen,
+    itemised_now,
     passed,
     seen_between,
     window_of,
@@ -54,6 +55,8 @@ async def _window(connection: Connection, petition: int, claim: Claim, head: Hea
 
 
 async def _itemised(connection: Connection, petition: int, count: int, window: Window, head: Head) -> Bounds:
+    if window.end is None:
+        return itemised_now(_proof(await connection.fetchrow(SQL["last_counted"], petition, head.position)))
     rows = await connection.fetch(SQL["itemised"], petition, head.position, window.start, window.end, count)
     found = {row["proves"]: row for row in rows}
     lower, upper, reached = found["lower"], found["upper"], found.get("reached")

@@ -98,15 +98,19 @@ def test_the_interval_holds_the_truth_wherever_the_undated_events_happened(
 
 
 @given(histories(), st.integers(0, 8))
-def test_as_now_known_an_itemised_claim_is_about_the_count(history: History, count: int) -> None:
-    """If neither a time nor a window is named, then the interval is the count, dated or not."""
+def test_as_now_known_a_claim_is_about_the_count(history: History, count: int) -> None:
+    """If neither a time nor a window is named, then the interval is the count, dated or not, on either basis."""
     for petition in petitions_of(history):
         entries = entries_of(history, petition)
         if entries[0].data["basis"] == "itemised":
             bounds = itemised_bounds(entries, count, AS_NOW_KNOWN, LATER)
-            now = count_as_of(entries, history.size)
-            assert (bounds.lower, bounds.upper) == (now, now)
-            assert (verdict(Claim("exactly", count), bounds) == "true") == (count == now)
+        elif any(entry.type == "count.observed.v1" for entry in entries):
+            bounds = observed_bounds(entries, AS_NOW_KNOWN, LATER)
+        else:
+            continue
+        now = count_as_of(entries, history.size)
+        assert (bounds.lower, bounds.upper) == (now, now)
+        assert (verdict(Claim("exactly", count), bounds) == "true") == (count == now)
 
 
 @on_a_database

@@ -7,8 +7,17 @@ SELECT min(e.effective)
  WHERE e.petition = $1 AND e.position <= $2 AND e.delta <> 0
    AND NOT (e.effective = e.recorded AND position('"at_known":false'::bytea IN e.leaf) > 0)
 
+-- name: last_counted
+-- $1 petition, $2 as known at this position: the last event that moved the count, by position.
+SELECT e.position, e.effective, e.count_after AS count,
+       e.effective = e.recorded AND position('"at_known":false'::bytea IN e.leaf) > 0 AS undated
+  FROM ledger.events e
+ WHERE e.petition = $1 AND e.position <= $2 AND e.delta <> 0
+ ORDER BY e.position DESC LIMIT 1
+
 -- name: itemised
--- $1 petition, $2 as known at this position, $3 the window's start or NULL, $4 its end or NULL, $5 the claimed count.
+-- $1 petition, $2 as known at this position, $3 the window's start, or NULL for its end alone, $4 its end, $5 the claimed
+-- count.
 -- Beside the count run the least and the most that it can have been: undated losses, and undated gains, at the very
 -- beginning. Of the events in the window and the last one before it, three are given: the first that had the highest
 -- `least`, the first that had the highest `most`, the first whose `least` reached the claim. `initial` is what stood before
@@ -28,7 +37,7 @@ WITH counted AS (
          i.least + sum(CASE WHEN c.undated AND c.delta < 0 THEN 0 ELSE c.delta END) OVER so_far AS least,
          i.most + sum(CASE WHEN c.undated AND c.delta > 0 THEN 0 ELSE c.delta END) OVER so_far AS most
     FROM counted c CROSS JOIN initial i
-   WHERE c.effective <= coalesce($4::timestamptz, 'infinity')
+   WHERE c.effective <= $4::timestamptz
   WINDOW so_far AS (ORDER BY c.effective, c.position ROWS UNBOUNDED PRECEDING)
 ), standing AS (
   SELECT * FROM running WHERE coalesce(effective < $3::timestamptz, true)
