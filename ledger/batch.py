@@ -19,6 +19,7 @@ from ledger import correction as corrections
 from ledger import petition as petitions
 from ledger import signature as signatures
 from ledger.drafts import (
+    CORRECTION_EXISTS,
     HOLDS_ALREADY,
     NO_CORRECTION,
     NO_PETITION,
@@ -89,7 +90,7 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write at all."""
-        return not (self.events or self._import_keys or self._answers)
+        return not (self.events or self._import_keys or self._answers or self._members)
 
     def rows(self) -> tuple[Any, ...]:
         """The value of a `ledger.batch`: every list in the order of its columns."""
@@ -111,8 +112,11 @@ class Batch:
     def close_due_petitions(self) -> None:
         """The clockwork: a petition whose closing time has passed is closed before anything else happens to it."""
         for petition in self.known.petitions.values():
-            for due in petitions.close_when_due(petition, self.now):
-                self._evolve(petition, due, SYSTEM)
+            self._close_when_due(petition)
+
+    def _close_when_due(self, petition: PetitionState) -> None:
+        for due in petitions.close_when_due(petition, self.now):
+            self._evolve(petition, due, SYSTEM)
 
     def settle(self, submission: Submission) -> Outcome:
         """Judge one submission and, where it is taken, evolve."""
@@ -143,6 +147,8 @@ class Batch:
             return self._apply(petition, petitions.open_petition(petition, command, self.now), submission), None
         if petition is None:
             return NO_PETITION, None
+        # An earlier submission of this very batch may have opened it, or revised its closing time.
+        self._close_when_due(petition)
         match command:
             case RecordSignature():
                 return self._record(petition, command, actor)
@@ -268,6 +274,8 @@ class Batch:
                     rows.append("appended")
         if not chosen:
             return Accepted({"rows": rows, "remaining": 0}, repeated=True)
+        if command.correction in self.known.corrections:
+            return CORRECTION_EXISTS
         frozen = corrections.freeze(
             petition=petition.petition,
             correction=command.correction,
@@ -358,7 +366,7 @@ class Batch:
             self._evolve_petition(petition, draft, position, at)
             keys: tuple[Any, ...] = (None, None, None, None, None, None)
         else:
-            self._evolve_signature(state, draft, position, version)
+            self._evolve_signature(state, draft, position, version, at)
             keys = (state.signature, state.channel, state.kind, state.country, state.region, state.answers)
         self.events.append(
             (
@@ -397,7 +405,7 @@ class Batch:
             case _:
                 pass  # says something of the petition that no decision asks for
 
-    def _evolve_signature(self, state: SignatureState, draft: Draft, position: int, version: int) -> None:
+    def _evolve_signature(self, state: SignatureState, draft: Draft, position: int, version: int, at: datetime) -> None:
         match draft.type:
             case "signature.recorded.v1":
                 state.position, state.version = position, version
@@ -413,8 +421,8 @@ class Batch:
                 state.holds = tuple(hold for hold in state.holds if hold != draft.hold)
             case _:
                 pass  # leaves alone whether it stands
-        if draft.at is not None and draft.type != "signature.recorded.v1":
-            state.effective = draft.at
+        if draft.type != "signature.recorded.v1" and draft.data.get("at_known", True):
+            state.effective = at
         self._signatures[state.signature] = state
 
     def _imported(self, petition: PetitionState, key: bytes, signature: UUID | None) -> None:

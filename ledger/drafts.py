@@ -75,6 +75,9 @@ NO_SUCH_ANSWER: Final = Refused(
     "validation-failed", "unknown-answer", "The petition asks no such question, or not with this choice."
 )
 NOTHING_LEFT: Final = Refused("invalid-transition", "nothing-to-correct", "None of the rows is left to correct.")
+CORRECTION_EXISTS: Final = Refused(
+    "invalid-transition", "correction-exists", "There is a correction of this id already."
+)
 NO_CORRECTION: Final = Refused(
     "not-found", "unknown-correction", "The petition has no such correction that is running."
 )

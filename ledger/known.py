@@ -63,6 +63,7 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
                     token_ids.append(command.petition)
                     tokens.append(command.token)
             case CorrectImported():
+                corrections.append(command.correction)
                 for token, row in command.rows:
                     token_ids.append(command.petition)
                     tokens.append(token)

@@ -69,15 +69,15 @@ def record(
     if not _takes(petition, at, now, command.imported, SIGNING_TAKEN):
         return CLOSED
     text_version = petition.text_version if command.text_version is None else command.text_version
-    if text_version > petition.text_version:
+    if not 1 <= text_version <= petition.text_version:
         return NO_SUCH_TEXT
-    if command.answers is not None and not _asked(petition, command.answers):
+    if command.answers and not _asked(petition, command.answers):
         return NO_SUCH_ANSWER
     confirmed = petition.confirmation == "none" if command.confirmed is None else command.confirmed
     public = petition.public_fields
     country = command.country if "country" in public else None
     region = command.region if "region" in public else None
-    answers = command.answers if "answers" in public else None
+    answers = (command.answers or None) if "answers" in public else None
     data = signature_recorded_data(
         signature=command.signature,
         signer_ref=command.signer_ref if signer is None else signer.signer_ref,
@@ -120,6 +120,7 @@ def confirm(
         return WITHDRAWN
     if state.confirmed:
         return AsIs(state)
+    at = _no_earlier(state, at, now, imported)
     if (refusal := _untimely(petition, state, at, now, imported, SIGNING_TAKEN)) is not None:
         return refusal
     fact = SignatureConfirmed(signature=state.signature, at_known=_only_false(at, imported))
@@ -132,6 +133,7 @@ def withdraw(
     """Withdraw: it never stands again."""
     if state.withdrawn:
         return AsIs(state)
+    at = _no_earlier(state, at, now, imported)
     if (refusal := _untimely(petition, state, at, now, imported, WITHDRAWAL_TAKEN)) is not None:
         return refusal
     fact = SignatureWithdrawn(signature=state.signature, at_known=_only_false(at, imported))
@@ -146,6 +148,7 @@ def invalidate(
         return ERASED
     if correction in state.holds:
         return AsIs(state)
+    at = _no_earlier(state, at, now, imported)
     if (refusal := _misplaced(state, at, now)) is not None:
         return refusal
     fact = SignatureInvalidated(
@@ -170,6 +173,7 @@ def reinstate(
     lifted = state.holds if lifts is None else tuple(hold for hold in state.holds if hold == lifts)
     if not lifted:
         return NOT_HELD
+    at = _no_earlier(state, at, now, imported)
     if (refusal := _misplaced(state, at, now)) is not None:
         return refusal
     stands_again = state.confirmed and not state.withdrawn and len(lifted) == len(state.holds)
@@ -209,6 +213,14 @@ def _untimely(
     taken: frozenset[Acceptance],
 ) -> Refused | None:
     return (_misplaced(state, at, now)) or (None if _takes(petition, at, now, imported, taken) else CLOSED)
+
+
+def _no_earlier(state: SignatureState, at: datetime | None, now: datetime, imported: bool) -> datetime | None:
+    """When a live event of no stated time is effective: when it is recorded (None), but not before the event that it
+    follows. A site's clock may have put that one up to a minute ahead of ours, and nobody has to wait for it."""
+    if at is None and not imported and state.effective is not None and state.effective > now:
+        return state.effective
+    return at
 
 
 def _misplaced(state: SignatureState, at: datetime | None, now: datetime) -> Refused | None:

@@ -6,9 +6,11 @@ well without a leader, and there is no window of artificial waiting.
 
 No exception is allowed to end the loop, and none is taken to mean "not recorded":
   - before the append was sent nothing was stored: the same submissions are tried again until their deadline;
-  - refused by the server: the batch is halved until only the culprit is refused;
+  - refused for what it says: the batch is halved until only the culprit is refused; refused for the server's own
+    reasons (a full disk), it is tried again until its deadline;
   - unknown: on a new connection the head is locked, which proves that the old transaction has ended, and the log says
-    whether the batch is in it. Only when the deadline passes before that is the outcome `Unknown`.
+    whether the batch is in it; if not, it is tried again in halves. Only when the deadline passes before the log can be
+    asked is the outcome `Unknown`.
 
 This module must never answer before the commit, and never answer `Accepted` for a batch that it has not seen committed.
 """
@@ -16,7 +18,7 @@ This module must never answer before the commit, and never answer `Accepted` for
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -26,7 +28,7 @@ import structlog
 from ledger.batch import Batch
 from ledger.connecting import Connection, Role
 from ledger.known import READ_STATE, known, wanted
-from ledger.outcomes import judge
+from ledger.outcomes import blames_the_batch, judge
 from schemas.commands import Outcome, Refused, Submission, Unknown
 
 APPEND: Final[dict[str, str]] = {
@@ -34,6 +36,7 @@ APPEND: Final[dict[str, str]] = {
     "ledger_admin": "SELECT ledger.append_admin($1, $2, $3, $4)",
     "ledger_privacy": "SELECT ledger.append_privacy($1, $2, $3, $4)",
 }
+BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 LOCK_HEAD: Final = "SELECT position, recorded, origin FROM ledger.lock_head()"
 WAS_APPENDED: Final = "SELECT ledger.was_appended($1, $2)"
 BOUND: Final = 256
@@ -59,10 +62,24 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Sent:
-    """A batch whose append was sent: by its first event the log can tell whether it was stored."""
+    """A batch whose append was sent: its first position and the hashes of its leaves, by which the log can tell whether
+    it was stored, and the outcomes if it was."""
 
     position: int
-    leaf_hash: bytes
+    leaf_hashes: list[bytes]
+    outcomes: list[Outcome]
+
+
+class _Undecidable(Exception):
+    """Deciding a batch raised (its cause): a submission in it is not what a command may be."""
+
+
+@contextlib.contextmanager
+def _deciding() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _Undecidable from error
 
 
 class Writer:
@@ -153,81 +170,89 @@ class Writer:
         sent: _Sent | None = None
         try:
             connection = await self._connected()
-            await connection.execute("BEGIN")
+            await connection.execute(BEGIN)
             head = await connection.fetchrow(LOCK_HEAD)
             assert head is not None
             taken = self._take()
             if not taken:
                 await connection.execute("ROLLBACK")
                 return
-            row = await connection.fetchrow(READ_STATE, *wanted(each.submission for each in taken))
+            with _deciding():
+                asked = wanted(each.submission for each in taken)
+            row = await connection.fetchrow(READ_STATE, *asked)
             assert row is not None
-            batch = Batch(known(row), head["position"], row["now"], self._source)
-            try:
+            with _deciding():
+                batch = Batch(known(row), head["position"], row["now"], self._source)
                 batch.close_due_petitions()
                 outcomes = [batch.settle(each.submission) for each in taken]
-            except Exception as error:
-                log.error("writer.undecidable", error=type(error).__name__, size=len(taken))
-                await connection.execute("ROLLBACK")
-                self._halve(taken)
-                return
             if batch.is_empty:
                 await connection.execute("ROLLBACK")
             else:
-                sent = _Sent(head["position"] + 1, batch.events[0][-1] if batch.events else b"")
+                sent = _Sent(head["position"] + 1, [event[-1] for event in batch.events], outcomes)
                 await connection.execute(self._append, head["position"], row["now"], self._source, batch.rows())
-                await connection.execute("COMMIT")
+                committed = await connection.execute("COMMIT")
+                assert committed == "COMMIT"
             # Committed. From here a crash loses nothing.
             self._answer(taken, outcomes)
         except Exception as error:
-            await self._after(error, taken, sent, locals().get("outcomes"))
+            await self._after(error, taken, sent)
 
-    async def _after(
-        self, error: Exception, taken: list[_Waiting], sent: _Sent | None, outcomes: list[Outcome] | None
-    ) -> None:
-        verdict = judge(error, sent=sent is not None)
+    async def _after(self, error: Exception, taken: list[_Waiting], sent: _Sent | None) -> None:
+        undecidable = isinstance(error, _Undecidable)
+        verdict = "refused" if undecidable else judge(error, sent=sent is not None)
         log.warning(
-            "writer.interrupted", verdict=verdict, error=type(error).__name__, code=getattr(error, "sqlstate", None)
+            "writer.interrupted",
+            verdict=verdict,
+            error=type(error.__cause__ if undecidable else error).__name__,
+            code=getattr(error, "sqlstate", None),
+            size=len(taken),
         )
+        if verdict != "refused" or not await self._rolled_back():
+            await self._disconnect()
         match verdict:
-            case "refused":
-                if not await self._rolled_back():
-                    await self._disconnect()
+            case "refused" if taken and blames_the_batch(error):
                 self._halve(taken)
-            case "not-sent":
-                await self._disconnect()
+            case "refused" | "not-sent":
                 if taken:
                     self._again.appendleft(taken)
                 self._expire(UNAVAILABLE)
                 await asyncio.sleep(PAUSE)
             case "unknown":
-                await self._disconnect()
                 assert sent is not None
-                assert outcomes is not None
-                await self._resolve(taken, sent, outcomes)
+                await self._resolve(taken, sent)
 
-    async def _resolve(self, taken: list[_Waiting], sent: _Sent, outcomes: list[Outcome]) -> None:
-        """Learn from the log, under the head lock, whether the batch is in it."""
+    async def _resolve(self, taken: list[_Waiting], sent: _Sent) -> None:
+        """Learn from the log, under the head lock, whether the batch is in it. A batch without an event left nothing
+        that has to be found: it is judged again, by the keys that it may have stored."""
         deadline = max(each.deadline for each in taken)
         loop = asyncio.get_running_loop()
-        while loop.time() < deadline:
+        stored: bool | None = None
+        while stored is None:
             try:
                 connection = await self._connected()
-                await connection.execute("BEGIN")
+                await connection.execute(BEGIN)
                 await connection.fetchrow(LOCK_HEAD)
-                stored = bool(sent.leaf_hash) and await connection.fetchval(WAS_APPENDED, sent.position, sent.leaf_hash)
+                stored = bool(sent.leaf_hashes) and await connection.fetchval(
+                    WAS_APPENDED, sent.position, sent.leaf_hashes
+                )
                 await connection.execute("ROLLBACK")
             except Exception as error:
                 log.warning("writer.unresolved", error=type(error).__name__)
+                stored = None
                 await self._disconnect()
+                if loop.time() >= deadline:
+                    self._answer(taken, [Unknown()] * len(taken))
+                    return
                 await asyncio.sleep(PAUSE)
-                continue
-            if stored:
-                self._answer(taken, outcomes)
-            else:
-                self._again.appendleft(taken)
+        if stored:
+            self._answer(taken, sent.outcomes)
             return
-        self._answer(taken, [Unknown()] * len(taken))
+        # In halves, in case that something in it makes the server drop the connection.
+        middle = len(taken) // 2
+        self._again.extendleft(part for part in (taken[middle:], taken[:middle]) if part)
+        self._expire(UNAVAILABLE)
+        if len(taken) == 1:
+            await asyncio.sleep(PAUSE)
 
     # -- the queue -----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from schemas.canonical import NotCanonical, from_base64, parse, render, to_base64
-from schemas.events import CATALOGUE, Fact
+from schemas.events import CATALOGUE, Fact, LogContinued
 from schemas.ids import Position, Version, event_id, is_actor, is_petition_id, position_of
 from schemas.instants import format_instant, parse_instant
 from schemas.upcasters import upcast
@@ -133,6 +133,9 @@ def read_event(leaf: bytes) -> Event:
         raise MalformedEvent("id, a time or prev is not of its form") from None
     if prev is not None and len(prev) != 32:
         raise MalformedEvent("prev is not a SHA-256 hash")
+    fact = read_fact(document["type"], document["data"])
+    if isinstance(fact, LogContinued) != (document["subject"] == LEDGER_SUBJECT):
+        raise MalformedEvent("only what is said of the whole log has the log as its subject")
     return Event(
         position=position,
         source=document["source"],
@@ -142,13 +145,16 @@ def read_event(leaf: bytes) -> Event:
         recorded=recorded,
         prev=prev,
         actor=document["actor"],
-        fact=read_fact(document["type"], document["data"]),
+        fact=fact,
     )
 
 
 def read_fact(type: str, data: dict[str, Any]) -> Fact:
     """The fact that `data` states under this type, read through the upcasters. Raises MalformedEvent, UnknownType."""
-    type, data = upcast(type, data)
+    try:
+        type, data = upcast(type, data)
+    except (LookupError, TypeError, ValueError):
+        raise MalformedEvent(f"data is not that of a {type}") from None
     model = CATALOGUE.get(type)
     if model is None:
         raise UnknownType("a type that this version does not know")

@@ -7,8 +7,10 @@
 --     at the clock;
 --   * the role may write these types;
 --   * count_after is the running sum of the deltas, and never negative;
---   * each signature's new state is what its events make of the old one, and its deltas sum to the change in whether it
---     stands: counts can only be moved by signatures that begin or cease to stand;
+--   * the end of each leaf, from its id on, is what the columns say, and names the petition's leaf before it;
+--   * what a petition takes and when it closes changes by events alone;
+--   * each signature event is a legal transition, its delta the change in whether the signature stands, and the new state
+--     of the signature what its events make of the old one;
 --   * a signer gets a new signature only after the latest was withdrawn and while nothing holds it;
 --   * a count in an observed petition is the last observed one; no signature enters it.
 -- Whatever is wrong refuses the whole transaction, with a sentence that names the rule and the position, never content.
@@ -124,22 +126,44 @@ BEGIN
 END
 $$;
 
+-- How the leaf of an event ends: in canonical bytes the members stand in the order of their names, and all that the
+-- columns repeat stands from `id` on. `prev` is NULL on a petition's first event.
+CREATE FUNCTION ledger.end_of_leaf(
+  "position" bigint, prev bytea, recorded text, log_origin text, id text, effective timestamptz,
+  type ledger.event_type, version bigint
+) RETURNS bytea
+LANGUAGE sql STABLE AS $$
+  SELECT convert_to(
+    ',"id":"' || lpad("position"::text, 20, '0')
+    || coalesce('","prev":"' || encode(prev, 'base64'), '')
+    || '","recordedtime":"' || recorded
+    || '","source":' || log_origin
+    || ',"specversion":"1.0","subject":"' || id
+    || '","time":"' || to_char(effective AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    || '","type":"' || type
+    || '","version":' || version || '}', 'UTF8')
+$$;
+
 CREATE FUNCTION ledger.append(writer text, expected bigint, at timestamptz, log_origin text, batch ledger.batch)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   head ledger.head;
   size bigint := coalesce(cardinality(batch.events), 0);
+  last bigint := expected + size;
+  at_text text := to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+  origin_text text := to_json(log_origin)::text;
   wrong bigint;
+  written bigint;
 BEGIN
   SELECT * INTO head FROM ledger.head FOR UPDATE;
-  IF head.position <> expected THEN
+  IF head.position IS DISTINCT FROM expected THEN
     RAISE EXCEPTION 'The head is at position %, not at %', head.position, expected;
   END IF;
-  IF head.origin IS NOT NULL AND head.origin <> log_origin THEN
+  IF log_origin IS NULL OR head.origin <> log_origin THEN
     RAISE EXCEPTION 'The origin of a ledger never changes';
   END IF;
-  IF at < head.recorded OR at > greatest(clock_timestamp(), head.recorded)
+  IF at IS NULL OR at < head.recorded OR at > greatest(clock_timestamp(), head.recorded)
      OR at < clock_timestamp() - interval '60 s' THEN
     RAISE EXCEPTION 'The recorded time is not that of the clock under the lock';
   END IF;
@@ -148,13 +172,13 @@ BEGIN
 
   -- Positions: `size` rows were written, and `size` rows stand in the `size` places above the old head.
   -- (Everywhere below the range is closed on both sides: with an open end the planner would guess a third of the log.)
-  IF (SELECT count(*) FROM ledger.events e WHERE e.position BETWEEN expected + 1 AND expected + size) <> size THEN
+  IF (SELECT count(*) FROM ledger.events e WHERE e.position BETWEEN expected + 1 AND last) <> size THEN
     RAISE EXCEPTION 'Positions do not continue the head at %', expected;
   END IF;
 
   -- Types.
   SELECT e.position INTO wrong FROM ledger.events e
-    WHERE e.position BETWEEN expected + 1 AND expected + size
+    WHERE e.position BETWEEN expected + 1 AND last
       AND NOT EXISTS (SELECT FROM ledger.writable_types w WHERE w.role = writer AND w.type = e.type)
     LIMIT 1;
   IF FOUND THEN
@@ -162,45 +186,75 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege';
   END IF;
 
-  -- Versions, counts, times and petitions.
+  -- Versions, counts, times and petitions; and the leaf, which says the same.
   SELECT e.position INTO wrong
     FROM (
       SELECT n.*,
              row_number() OVER petition_so_far AS nth,
-             sum(n.delta) OVER petition_so_far AS moved
-        FROM ledger.events n WHERE n.position BETWEEN expected + 1 AND expected + size
+             sum(n.delta) OVER petition_so_far AS moved,
+             lag(n.leaf_hash) OVER petition_so_far AS leaf_before
+        FROM ledger.events n WHERE n.position BETWEEN expected + 1 AND last
       WINDOW petition_so_far AS (PARTITION BY n.petition ORDER BY n.position)
     ) AS e
-    LEFT JOIN ledger.petitions p ON p.petition = e.petition
+    LEFT JOIN ledger.petitions old ON old.petition = e.petition
+    LEFT JOIN unnest(batch.petitions) AS new ON new.petition = e.petition
+    CROSS JOIN LATERAL ledger.end_of_leaf(
+      e.position, coalesce(e.leaf_before, old.last_leaf_hash), at_text, origin_text, new.id, e.effective, e.type,
+      e.version) AS ending
     WHERE e.recorded <> at
-       OR e.version <> coalesce(p.version, 0) + e.nth
-       OR e.count_after <> coalesce(p.count, 0) + e.moved
+       OR e.version <> coalesce(old.version, 0) + e.nth
+       OR e.count_after <> coalesce(old.count, 0) + e.moved
        OR (e.version = 1) <> (e.petition = e.position)
        OR (e.version = 1) <> (e.type IN ('petition.opened.v1', 'log.continued.v1'))
+       OR substr(e.leaf, octet_length(e.leaf) - octet_length(ending) + 1) IS DISTINCT FROM ending
     LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'Version, count or recorded time do not continue the petition at position %', wrong;
+    RAISE EXCEPTION 'Version, count, recorded time or leaf do not continue the petition at position %', wrong;
   END IF;
 
+  -- Petitions: the new state is that after the last event, and nothing in it moved without one that moves it.
+  SELECT coalesce(e.last, 0) INTO wrong
+    FROM (
+      SELECT n.petition, max(n.position) AS last, sum(n.delta) AS moved,
+             count(*) FILTER (WHERE n.type IN (
+               'petition.opened.v1', 'petition.revised.v1', 'update.posted.v1', 'acceptance.changed.v1',
+               'status.declared.v1')) AS declared,
+             bool_or(n.type IN ('petition.opened.v1', 'petition.revised.v1')) AS is_revised,
+             bool_or(n.type = 'count.observed.v1') AS is_observed,
+             jsonb_agg(jsonb_build_array(
+               n.position, said -> 'time', coalesce(said -> 'data' -> 'acceptance', '"open"')) ORDER BY n.position)
+               FILTER (WHERE said IS NOT NULL) AS accepted
+        FROM ledger.events n
+        LEFT JOIN LATERAL (
+          SELECT convert_from(n.leaf, 'UTF8')::jsonb
+           WHERE n.type IN ('petition.opened.v1', 'acceptance.changed.v1')) AS a(said) ON true
+       WHERE n.position BETWEEN expected + 1 AND last
+       GROUP BY n.petition
+    ) AS e
+    FULL JOIN unnest(batch.petitions) AS new ON new.petition = e.petition
+    LEFT JOIN ledger.events ending ON ending.position = e.last
+    LEFT JOIN ledger.petitions old ON old.petition = new.petition
+    WHERE e.petition IS NULL OR new.petition IS NULL OR new.id <> old.id
+       OR (new.version, new.count, new.last_leaf_hash)
+            IS DISTINCT FROM (ending.version, ending.count_after, ending.leaf_hash)
+       OR new.declarations <> coalesce(old.declarations, 0) + e.declared
+       OR new.acceptances <> coalesce(old.acceptances, '[]') || coalesce(e.accepted, '[]')
+       OR (NOT e.is_revised AND (new.text_version, new.opens_at, new.closes_at)
+                                  IS DISTINCT FROM (old.text_version, old.opens_at, old.closes_at))
+       OR (NOT e.is_observed AND new.observed_at IS DISTINCT FROM old.observed_at)
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'The state of a petition is not what its events make of it, by position %', wrong;
+  END IF;
   INSERT INTO ledger.petitions AS p SELECT (n).* FROM unnest(batch.petitions) AS n
     ON CONFLICT (petition) DO UPDATE SET
       version = excluded.version, count = excluded.count, last_leaf_hash = excluded.last_leaf_hash,
       declarations = excluded.declarations, text_version = excluded.text_version,
       opens_at = excluded.opens_at, closes_at = excluded.closes_at,
-      acceptances = excluded.acceptances, observed_at = excluded.observed_at
-    WHERE p.id = excluded.id;
-  SELECT e.position INTO wrong
-    FROM (SELECT DISTINCT ON (n.petition) n.* FROM ledger.events n WHERE n.position BETWEEN expected + 1 AND expected + size
-          ORDER BY n.petition, n.position DESC) AS e
-    LEFT JOIN ledger.petitions p ON p.petition = e.petition
-    WHERE p.petition IS NULL OR p.version <> e.version OR p.count <> e.count_after OR p.last_leaf_hash <> e.leaf_hash
-    LIMIT 1;
-  IF FOUND THEN
-    RAISE EXCEPTION 'The state of the petition is not that after position %', wrong;
-  END IF;
+      acceptances = excluded.acceptances, observed_at = excluded.observed_at;
   SELECT e.position INTO wrong
     FROM ledger.events e JOIN ledger.petitions p ON p.petition = e.petition
-    WHERE e.position BETWEEN expected + 1 AND expected + size AND (
+    WHERE e.position BETWEEN expected + 1 AND last AND (
       (p.basis = 'observed' AND e.signature IS NOT NULL)
       OR (p.basis = 'itemised' AND e.type = 'count.observed.v1'))
     LIMIT 1;
@@ -208,47 +262,83 @@ BEGIN
     RAISE EXCEPTION 'The basis of the petition does not allow the type at position %', wrong;
   END IF;
 
-  -- Signatures: each one's new state is what its events make of the old one.
-  IF EXISTS (SELECT FROM unnest(batch.signatures))
-     OR EXISTS (SELECT FROM ledger.events e WHERE e.position BETWEEN expected + 1 AND expected + size AND e.signature IS NOT NULL) THEN
-    SELECT coalesce(e.last, 0) INTO wrong
-      FROM (
-        SELECT n.signature, max(n.position) AS last, sum(n.delta) AS moved,
-               min(n.petition) AS petition, max(n.petition) AS other_petition,
-               count(*) FILTER (WHERE n.type = 'signature.recorded.v1') AS recorded,
-               count(*) FILTER (WHERE n.type = 'signature.confirmed.v1'
-                                   OR (n.type = 'signature.recorded.v1' AND n.delta = 1)) AS confirmed,
-               count(*) FILTER (WHERE n.type = 'signature.withdrawn.v1') AS withdrawn,
-               count(*) FILTER (WHERE n.type = 'signature.invalidated.v1')
-                 - count(*) FILTER (WHERE n.type = 'signature.reinstated.v1') AS held
-          FROM ledger.events n WHERE n.position BETWEEN expected + 1 AND expected + size AND n.signature IS NOT NULL
-         GROUP BY n.signature
-      ) AS e
-      FULL JOIN unnest(batch.signatures) AS new ON new.signature = e.signature
-      LEFT JOIN ledger.signatures old ON old.signature = e.signature
-      WHERE e.signature IS NULL OR new.signature IS NULL
-         OR e.petition <> e.other_petition OR new.petition <> e.petition
-         OR (old.signature IS NULL) <> (e.recorded = 1) OR e.recorded > 1
-         OR (old.signature IS NOT NULL AND (old.petition <> new.petition OR old.position <> new.position))
-         OR new.confirmed <> (coalesce(old.confirmed, false) OR e.confirmed > 0)
-         OR new.withdrawn <> (coalesce(old.withdrawn, false) OR e.withdrawn > 0)
-         OR cardinality(new.holds) <> coalesce(cardinality(old.holds), 0) + e.held
-         OR e.moved <> ledger.stands(new.confirmed, new.withdrawn, new.holds)::int
-                       - ledger.stands(old.confirmed, old.withdrawn, old.holds)::int
-         OR (old.signature IS NULL AND NOT new.withdrawn AND NOT EXISTS (
-               SELECT FROM unnest(batch.signers) AS g
-                WHERE g.signature = new.signature AND g.petition = new.petition))
-      LIMIT 1;
-    IF FOUND THEN
-      RAISE EXCEPTION 'The state of a signature is not what its events make of it, by position %', wrong;
-    END IF;
-    INSERT INTO ledger.signatures SELECT (n).* FROM unnest(batch.signatures) AS n
-      ON CONFLICT (signature) DO UPDATE SET
-        confirmed = excluded.confirmed, withdrawn = excluded.withdrawn, erased = excluded.erased,
-        holds = excluded.holds, effective = excluded.effective;
+  -- Signatures: event by event, each a legal transition from what the ones before it left, the old state first; its delta
+  -- is what it changes about whether the signature stands. The new state is that after the last of them.
+  SELECT coalesce(e.position, 0) INTO wrong
+    FROM (
+      SELECT f.*,
+             f.stands - coalesce(lag(f.stands) OVER (PARTITION BY f.signature ORDER BY f.position), f.stood) AS moved
+        FROM (
+          SELECT n.position, n.signature, n.petition, n.type, n.delta, n.hold,
+                 old.petition AS old_petition, old.holds AS old_holds,
+                 coalesce(old.position, min(n.position) OVER whole) AS recorded_at,
+                 (old.signature IS NULL AND row_number() OVER so_far = 1) AS is_first,
+                 row_number() OVER so_far = count(*) OVER whole AS is_last,
+                 c.confirmations, c.withdrawals, c.erasures, c.holds,
+                 ledger.stands(old.confirmed, old.withdrawn, old.holds)::int AS stood,
+                 (c.confirmations > 0 AND c.withdrawals = 0 AND c.holds = 0)::int AS stands,
+                 coalesce((n.hold = ANY (old.holds))::int, 0)
+                   + sum(CASE n.type WHEN 'signature.invalidated.v1' THEN 1 WHEN 'signature.reinstated.v1' THEN -1
+                         END) OVER of_hold AS holding,
+                 array_agg(n.hold) FILTER (WHERE n.type = 'signature.reinstated.v1') OVER whole AS lifted,
+                 lead(n.position) OVER of_hold IS NULL AS is_last_of_hold
+            FROM (
+              SELECT m.position, m.signature, m.petition, m.type, m.delta, m.hold,
+                     count(*) FILTER (WHERE m.type = 'signature.confirmed.v1'
+                                        OR (m.type = 'signature.recorded.v1' AND m.delta = 1)) OVER so_far AS confirmed,
+                     count(*) FILTER (WHERE m.type = 'signature.withdrawn.v1') OVER so_far AS withdrawn,
+                     count(*) FILTER (WHERE m.type = 'signer.erased.v1') OVER so_far AS erased,
+                     count(*) FILTER (WHERE m.type = 'signature.invalidated.v1') OVER so_far
+                       - count(*) FILTER (WHERE m.type = 'signature.reinstated.v1') OVER so_far AS held
+                FROM ledger.events m
+               WHERE m.position BETWEEN expected + 1 AND last AND m.signature IS NOT NULL
+              WINDOW so_far AS (PARTITION BY m.signature ORDER BY m.position)
+            ) AS n
+            LEFT JOIN ledger.signatures old ON old.signature = n.signature
+            CROSS JOIN LATERAL (
+              SELECT coalesce(old.confirmed, false)::int + n.confirmed AS confirmations,
+                     coalesce(old.withdrawn, false)::int + n.withdrawn AS withdrawals,
+                     coalesce(old.erased, false)::int + n.erased AS erasures,
+                     coalesce(cardinality(old.holds), 0) + n.held AS holds) AS c
+          WINDOW so_far AS (PARTITION BY n.signature ORDER BY n.position),
+                 whole AS (PARTITION BY n.signature),
+                 of_hold AS (PARTITION BY n.signature, n.hold ORDER BY n.position)
+        ) AS f
+    ) AS e
+    FULL JOIN unnest(batch.signatures) AS new ON new.signature = e.signature
+    WHERE e.signature IS NULL OR new.signature IS NULL
+       OR e.is_first <> (e.type = 'signature.recorded.v1')
+       OR e.petition <> coalesce(e.old_petition, e.petition) OR e.petition <> new.petition
+       OR e.confirmations > 1 OR e.withdrawals > 1 OR e.erasures > 1
+       OR (e.type = 'signature.confirmed.v1' AND e.withdrawals > 0)
+       OR (e.type = 'signature.invalidated.v1' AND e.holding <> 1)
+       OR (e.type = 'signature.reinstated.v1' AND e.holding <> 0)
+       OR e.delta <> e.moved
+       OR (e.is_last AND (new.position, new.confirmed, new.withdrawn, new.erased, cardinality(new.holds)) IS DISTINCT FROM
+             (e.recorded_at, e.confirmations > 0, e.withdrawals > 0, e.erasures > 0, e.holds::int))
+       OR (e.is_last AND NOT coalesce(e.old_holds, '{}') <@ (new.holds || e.lifted))
+       OR (e.type = 'signature.invalidated.v1' AND e.is_last_of_hold AND NOT e.hold = ANY (new.holds))
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'The state of a signature is not what its events make of it, by position %', wrong;
   END IF;
+  INSERT INTO ledger.signatures SELECT (n).* FROM unnest(batch.signatures) AS n
+    ON CONFLICT (signature) DO UPDATE SET
+      confirmed = excluded.confirmed, withdrawn = excluded.withdrawn, erased = excluded.erased,
+      holds = excluded.holds, effective = excluded.effective;
 
-  -- Signers: the latest signature gives way only to a later one, and only where it can never stand again.
+  -- Signers: a signature that is new belongs to one, unless it was withdrawn at once. The latest signature gives way only
+  -- to a new one, and only where it can never stand again.
+  IF EXISTS (
+    SELECT FROM (SELECT n.signature, n.petition FROM ledger.events n
+                  WHERE n.position BETWEEN expected + 1 AND last AND n.type = 'signature.recorded.v1') AS e
+      FULL JOIN unnest(batch.signers) AS g ON g.signature = e.signature AND g.petition = e.petition
+     WHERE e.signature IS NULL
+        OR (g.signature IS NULL
+            AND NOT EXISTS (SELECT FROM ledger.signatures s WHERE s.signature = e.signature AND s.withdrawn))
+  ) THEN
+    RAISE EXCEPTION 'A new signature has a signer, and a signer a new signature';
+  END IF;
   IF EXISTS (
     SELECT FROM unnest(batch.signers) AS new
       JOIN vault.signers old ON old.petition = new.petition AND old.token = new.token
@@ -266,15 +356,24 @@ BEGIN
   INSERT INTO vault.import_keys SELECT (n).* FROM unnest(batch.import_keys) AS n;
   INSERT INTO vault.answers SELECT (n).* FROM unnest(batch.answers) AS n;
 
+  -- Corrections: one that has ended, and a member that was settled, stay as they are.
   INSERT INTO ledger.corrections AS c SELECT (n).* FROM unnest(batch.corrections) AS n
     ON CONFLICT (correction) DO UPDATE SET
       state = excluded.state, applied = excluded.applied, skipped = excluded.skipped
     WHERE c.petition = excluded.petition AND c.state = 'running';
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> coalesce(cardinality(batch.corrections), 0) THEN
+    RAISE EXCEPTION 'A correction that has ended does not go on';
+  END IF;
   INSERT INTO ledger.correction_members AS m SELECT (n).* FROM unnest(batch.members) AS n
     ON CONFLICT (correction, ordinal) DO UPDATE SET outcome = excluded.outcome
     WHERE m.outcome IS NULL AND m.signature = excluded.signature;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> coalesce(cardinality(batch.members), 0) THEN
+    RAISE EXCEPTION 'A member of a correction is settled once';
+  END IF;
 
-  UPDATE ledger.head SET position = expected + size, recorded = at, origin = log_origin WHERE size > 0;
+  UPDATE ledger.head SET position = last, recorded = at, origin = log_origin WHERE size > 0;
 END
 $$;
 
@@ -304,11 +403,15 @@ BEGIN
   SELECT e.position INTO wrong
     FROM ledger.events e JOIN ledger.petitions p ON p.petition = e.petition
     CROSS JOIN LATERAL (
-      SELECT a ->> 2 AS acceptance FROM jsonb_array_elements(p.acceptances) AS a
+      SELECT a ->> 2 AS acceptance, (a ->> 1)::timestamptz AS decided, (a ->> 0)::bigint = p.petition AS is_first
+        FROM jsonb_array_elements(p.acceptances) AS a
        WHERE (a ->> 0)::bigint < e.position ORDER BY (a ->> 0)::bigint DESC LIMIT 1) AS before
     WHERE e.position BETWEEN expected + 1 AND expected + size AND (
       (e.type IN ('signature.recorded.v1', 'signature.confirmed.v1') AND before.acceptance <> 'open')
-      OR (e.type = 'signature.withdrawn.v1' AND before.acceptance IN ('closed', 'rejected')))
+      OR (e.type = 'signature.withdrawn.v1' AND before.acceptance IN ('closed', 'rejected'))
+      OR (e.signature IS NOT NULL AND (
+            p.opens_at > at  -- nothing is taken yet
+            OR (p.closes_at <= at AND (before.is_first OR before.decided < p.closes_at)))))  -- it had to be closed first
     LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'The petition does not take the type at position %', wrong;
@@ -324,15 +427,23 @@ $$;
 
 CREATE FUNCTION ledger.append_privacy(expected bigint, at timestamptz, log_origin text, batch ledger.batch)
 RETURNS void
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT ledger.append('privacy', expected, at, log_origin, batch)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF cardinality(batch.import_keys) > 0 OR cardinality(batch.corrections) > 0 OR cardinality(batch.members) > 0 THEN
+    RAISE EXCEPTION 'The role privacy neither imports nor corrects' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  PERFORM ledger.append('privacy', expected, at, log_origin, batch);
+END
 $$;
 
--- Whether this very event stands at this position: how a writer learns, after a lost answer, what became of its batch.
--- Asked under the head lock, which proves that the old transaction has ended.
-CREATE FUNCTION ledger.was_appended(at_position bigint, hash bytea) RETURNS boolean
+-- Whether these very events stand one after the other from this position on: how a writer learns, after a lost answer,
+-- what became of its batch. Asked under the head lock, which proves that the old transaction has ended.
+CREATE FUNCTION ledger.was_appended(first_position bigint, hashes bytea[]) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT EXISTS (SELECT FROM ledger.events e WHERE e.position = at_position AND e.leaf_hash = hash)
+  SELECT NOT EXISTS (
+    SELECT FROM unnest(hashes) WITH ORDINALITY AS h(hash, nth)
+      LEFT JOIN ledger.events e ON e.position = first_position + h.nth - 1 AND e.leaf_hash = h.hash
+     WHERE e.position IS NULL)
 $$;
 
 -- What of a petition decides how its signers are read: its basis and its identity policy.
