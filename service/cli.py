@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.commandline import imports, petitions, questions, tokens, upkeep
+from service.commandline import demo, imports, petitions, questions, tokens, upkeep
 
 app = typer.Typer(
     name="ledger",
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.add_typer(petitions.app, name="petition")
 app.add_typer(imports.app, name="import")
 app.add_typer(tokens.app, name="token")
+demo.register(app)
 questions.register(app)
 upkeep.register(app)
 

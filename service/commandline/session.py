@@ -70,6 +70,7 @@ def run(
     """
     import asyncio
 
+    import asyncpg
     import uvloop
     from pydantic import ValidationError
 
@@ -99,6 +100,8 @@ def run(
     except BrokenPipeError:
         with suppress(OSError):
             sys.stdout.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
+        stop(NOT_AVAILABLE, f"The database did not carry this out ({type(error).__name__}).")
     raise typer.Exit(code or DONE)
 
 

@@ -1,0 +1,120 @@
+"""`ledger demo`: load the demonstration petitions, and explain how 13,158 became 13,163."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from service.commandline.questions import catch_up_projections, reading
+from service.commandline.session import WrongCall, run, say, tell
+
+if TYPE_CHECKING:
+    from service.database import Ledger
+
+STEPS: Final = 4
+_PAD: Final = "\n"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line's root."""
+    app.command()(demo)
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Print, and do not serve.")] = False,
+) -> None:
+    """Load the demonstration petitions and explain a real drift, event by event."""
+    from service.demo.petitions import ORIGIN
+
+    say(f"2/{STEPS} starting the ledger's own PostgreSQL ...")
+    run(_demonstrate if once else _demonstrate_and_say_so, create=True, origin=ORIGIN)
+
+
+async def _demonstrate_and_say_so(ledger: "Ledger") -> None:
+    await _demonstrate(ledger)
+    tell(_PAD + "(This release prints; serving these petitions over HTTP comes with the next one.)")
+
+
+async def _demonstrate(ledger: "Ledger") -> None:
+    from service.demo import petitions
+
+    await _refuse_what_is_not_ours(ledger)
+    say(f"3/{STEPS} loading {len(petitions.LOADERS)} petitions ...")
+    for load in petitions.LOADERS:
+        loaded = await load(ledger)
+        added, there = loaded.report.appended, loaded.report.already_there
+        say(f"      {loaded.petition}: {added:,} rows added, {there:,} there already")
+        for reason, number in loaded.report.refused.items():
+            say(f"      {loaded.petition}: {number:,} refused ({reason})")
+    await catch_up_projections(ledger)
+    say(f"4/{STEPS} explaining")
+
+    for petition in (petitions.PAGE, petitions.RECONSTRUCTION):
+        tell()
+        await _explain(ledger, petition)
+    tell()
+    await _check_claims(ledger)
+    tell()
+    for petition in (petitions.UNDATED, petitions.CONSULTATION, petitions.RESOLUTION, petitions.MANIFESTO):
+        await _summarise(ledger, petition)
+    home = ledger.key_file.parent.parent
+    tell(_PAD + "Three things to try next:")
+    tell(f"  export LEDGER_HOME={home}")
+    tell(f"  .venv/bin/ledger timeline {petitions.PAGE} --format text")
+    tell(f"  .venv/bin/ledger drift {petitions.MANIFESTO} --from 2023-08-15T00:00Z --to 2023-08-17T00:00Z")
+
+
+async def _refuse_what_is_not_ours(ledger: "Ledger") -> None:
+    from service.demo.petitions import ALL
+
+    await catch_up_projections(ledger)
+    connection = await ledger.connect("ledger_reader")
+    try:
+        rows = await connection.fetch("SELECT id FROM projections.current_petitions")
+    finally:
+        await connection.close()
+    if {row["id"] for row in rows} - set(ALL):
+        raise WrongCall("This database holds petitions of its own. Give the demonstration another LEDGER_HOME.")
+
+
+async def _explain(ledger: "Ledger", petition: str) -> None:
+    """The drift from 13,158 to 13,163, as a table."""
+    from projections.asking.drift import explain, listed
+    from projections.moments import WhenCountBecame
+    from service.commandline.telling import tell_drift
+
+    async with reading(ledger, petition) as (connection, number, shown):
+        explained = await explain(connection, number, WhenCountBecame(13_158), WhenCountBecame(13_163))
+        await tell_drift(shown, explained.view, listed(connection, explained))
+
+
+async def _check_claims(ledger: "Ledger") -> None:
+    """What an article of 19 May 2014 said, held against the page and against the reconstruction."""
+    from projections.asking.claims import judge
+    from projections.claims import read_claim
+    from service.commandline.telling import tell_claim
+    from service.demo.petitions import PAGE, RECONSTRUCTION
+
+    claims = (
+        ("8,363 people had signed within 72 hours", read_claim(8363, None, within="72h")),
+        ("more than 8,000 had signed on 19 May 2014", read_claim(8001, None, at="2014-05-19T23:59:59+01:00")),
+    )
+    for words, claim in claims:
+        tell(f'An article of 19 May 2014: "{words}"')
+        for petition in (PAGE, RECONSTRUCTION):
+            async with reading(ledger, petition) as (connection, number, shown):
+                tell_claim(shown, await judge(connection, number, claim))
+
+
+async def _summarise(ledger: "Ledger", petition: str) -> None:
+    """One petition's count, and its tally by answer where it asked something."""
+    from projections.asking.counting import count
+    from service.commandline.telling import tell_answers, tell_count
+
+    async with reading(ledger, petition) as (connection, number, shown):
+        tell_count(shown, await count(connection, number))
+        rows = await connection.fetch(
+            "SELECT substr(dimension, 8) AS question, value, standing FROM projections.current_tally"
+            " WHERE petition = $1 AND dimension LIKE 'answer:%' AND standing > 0 ORDER BY dimension, value DESC",
+            petition,
+        )
+        tell_answers([(row["question"], row["value"], row["standing"]) for row in rows])

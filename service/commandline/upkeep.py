@@ -1,0 +1,135 @@
+"""`ledger migrate`, `replay`, `rebuild`, `fsck`: keep the house, and show that it stands as it says."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.commandline.session import FINDING, WRONG_CALL, WrongCall, on_terminal, run, say, stop, tell, tell_json
+
+if TYPE_CHECKING:
+    from service.database import Ledger
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line's root."""
+    for command in (migrate, replay, rebuild, fsck):
+        app.command()(command)
+
+
+def migrate() -> None:
+    """Bring the schema up to date. Safe to run from many places at once."""
+
+    async def work(ledger: "Ledger") -> None:
+        tell("the schema is up to date")
+
+    run(work, create=True)
+
+
+def replay(
+    as_of: Annotated[str | None, typer.Option(metavar="POSITION|TIME", help="Fold up to here.")] = None,
+    petition: Annotated[str | None, typer.Option(metavar="ID", help="Only this petition.")] = None,
+) -> None:
+    """Fold the history again, from the events alone, and print every projection as JSON."""
+    from projections.moments import QueryRefused, read_as_of
+    from projections.replay import Replay
+
+    try:
+        until = None if as_of is None else read_as_of(as_of)
+    except QueryRefused as refusal:
+        stop(WRONG_CALL, f"{refusal}.")
+
+    async def work(ledger: "Ledger") -> None:
+        from ledger.reading import leaves
+        from projections.asking.moments import position_of
+        from projections.asking.petitions import head_of_log
+
+        connection = await ledger.connect("ledger_reader")
+        try:
+            head = await head_of_log(connection)
+            last = head.position
+            if until is not None:
+                try:
+                    last = await position_of(connection, 0, until, head)
+                except QueryRefused as refusal:
+                    raise WrongCall(f"{refusal}.") from None
+            fold = Replay(petition)
+            async for leaf in leaves(connection, upto=last):
+                fold.apply(leaf)
+        finally:
+            await connection.close()
+        rows = fold.rows()
+        if petition is not None and not rows["petitions"]:
+            raise WrongCall("There is no petition of this id by then.")
+        tell_json({"projections": rows, "as_of_position": fold.steps.position})
+
+    run(work)
+
+
+def rebuild(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME ...]", help="Default: every projection.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Swap although something differs.")] = False,
+    json: Json = False,
+) -> None:
+    """Fold projections anew beside the old ones, compare, and swap. Exit 1 where anything differed."""
+    from dataclasses import asdict
+
+    from projections.projector import NAMES
+    from projections.rebuild import rebuild as make_anew
+
+    unknown = set(names or ()) - set(NAMES)
+    if unknown:
+        stop(WRONG_CALL, f"The projections are {', '.join(NAMES)}.")
+
+    async def work(ledger: "Ledger") -> int | None:
+        connection = await ledger.connect("ledger_projector")
+        try:
+            results = await make_anew(connection, names or NAMES, accept=accept)
+        finally:
+            await connection.close()
+        if json:
+            tell_json({"rebuilt": [asdict(result) for result in results]})
+        for result in () if json else results:
+            tell(
+                f"{result.name}: {result.rows:,} rows compared, {result.different:,} different, "
+                f"{'swapped' if result.swapped else 'NOT swapped'}"
+            )
+            for example in result.examples:
+                tell(f"  differs: {example}")
+        return FINDING if any(result.different for result in results) else None
+
+    run(work)
+
+
+def fsck(
+    deep: Annotated[bool, typer.Option("--deep", help="Also fold every event again and compare all state.")] = False,
+    json: Json = False,
+) -> None:
+    """Hold every rule against the database. Exit 1 on a finding."""
+    from dataclasses import asdict
+
+    async def work(ledger: "Ledger") -> int | None:
+        from projections.fsck import fsck as audit_projections
+
+        from ledger.fsck import fsck as audit
+
+        connection = await ledger.connect("ledger_backup")
+        try:
+            gathered = [await audit(connection, deep=deep), await audit_projections(connection, deep=deep)]
+        finally:
+            await connection.close()
+        findings = [finding for each in gathered for finding in each]
+        total = sum(each.total for each in gathered)
+        if json:
+            tell_json({"total": total, "findings": [asdict(finding) for finding in findings]})
+        else:
+            for finding in findings:
+                at = "" if finding.position is None else f" at position {finding.position:,}"
+                tell(f"{finding.rule}{at}: {finding.message}")
+            tell(f"{total:,} findings" if total else "no findings")
+        return FINDING if total else None
+
+    if deep and on_terminal():
+        say("folding every event again ...")
+    run(work)
