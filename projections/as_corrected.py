@@ -2,8 +2,8 @@
 
 `As recorded` keeps every number as it was seen; `as corrected` looks back from a position with what is known there. A
 signature that a correction holds at that position is left out from its first event on: milestones move, statuses
-freeze other numbers. A hold that was lifted leaves no trace; a withdrawal is the signer's own act and stays what it
-was. What the ledger published, what a source reported, and what a correction did when it ran stay as recorded.
+freeze other numbers. One whose holds were all lifted stays as recorded, its fall and its rise; so does a withdrawal,
+the signer's own act. What the ledger published, what a source reported, and what a correction did when it ran stay too.
 
 Pure; the same as `sql/as_corrected.sql`. It must never be stored as if it were the history.
 """

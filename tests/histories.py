@@ -18,6 +18,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
+import orjson
 from hypothesis import strategies as st
 
 from ledger.batch import Batch
@@ -61,6 +62,7 @@ SOURCE = "petitions.example/ledger"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 LADDERS: tuple[tuple[int, ...], ...] = ((1, 2, 3, 5), (2, 4), (), (1, 3, 4, 7))
 SIGNERS = 9
+_TELLING = {"milestones", "count", "claim", "at_known", "confirmed", "country", "region", "answers", "status", "lifts"}
 
 
 def fixed_bytes(name: str, size: int) -> bytes:
@@ -73,13 +75,23 @@ def fixed_uuid(name: str) -> UUID:
     return UUID(bytes=fixed_bytes(name, 16))
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """A log in memory: rows of `ledger.events` in order of position."""
 
     known: Known = field(default_factory=Known)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     recorded: datetime = BEGINNING
+
+    def __repr__(self) -> str:
+        """As a failing example is best read: an event a line, without what is random in it."""
+        return "\n".join(
+            f"{row[0]} {row[3]} {row[4]:%y-%m-%d %H:%M:%S} {row[6]:+} = {row[7]} "
+            + orjson.dumps(
+                {name: told for name, told in orjson.loads(row[15])["data"].items() if name in _TELLING}
+            ).decode()
+            for row in self.events
+        )
 
     @property
     def leaves(self) -> list[bytes]:
