@@ -83,6 +83,8 @@ async def import_log(
     def rows(aside: Callable[[Refused | Skipped], None]) -> Iterator[LogRow]:
         return sift(read_log(decode_lines(_chunks(path)), mapping, kinds, zone), aside)
 
+    # A file that is refused as a whole is refused before anything is opened for it.
+    next(rows(_nothing), None)
     async with ledger.writer("ledger_admin", bound=BOUND) as writer:
         policy_name = await open_unless_there(ledger, opening, actor)
         importer = Importer(

@@ -68,7 +68,7 @@ def tell_count(shown: Shown, view: CountView) -> None:
 
 
 async def tell_drift(shown: Shown, view: DriftView, events: AsyncIterable[DriftEvent]) -> None:
-    """Tell a drift: what it sums to, and every event that moved the count."""
+    """Tell a drift: what it sums to, and every event in between."""
     tell(shown.heading())
     tell(f"{view.start.count:,} -> {view.end.count:,}: {_signed(view.net)}, made of")
     for cause, delta in view.causes:
@@ -80,16 +80,10 @@ async def tell_drift(shown: Shown, view: DriftView, events: AsyncIterable[DriftE
         tell(f"  {_signed(correction.net):>9}  by correction {correction.id}: {correction.kind}, {correction.reason}")
     tell()
     tell(f"  {'position':>10}  {'when':<25}  {'what':<28}  {'change':>8}  {'count':>9}")
-    unmoved = 0
     async for event in events:
-        if not event.delta:
-            unmoved += 1
-            continue
         when = "undated" if event.at is None else local_text(event.at, shown.zone)
         what = _WHAT[event.type]
         tell(f"  {event.position:>10,}  {when:<25}  {what:<28}  {_signed(event.delta):>8}  {event.count:>9,}")
-    if unmoved:
-        tell(f"  and {unmoved:,} event{'' if unmoved == 1 else 's'} between them that moved nothing (all with --json)")
     for published in view.published:
         verdict = "as the replay says" if published.agrees else f"BUT THE REPLAY SAYS {published.replayed:,}"
         tell(f"  published {published.count:,} at position {published.position:,}, {verdict}")
@@ -118,7 +112,7 @@ def _bounds(view: ClaimView) -> str:
     if view.upper is None:
         return f"at least {view.lower:,}, and nothing bounds it above"
     if view.lower == view.upper:
-        return f"it was {view.lower:,}"
+        return f"it was {view.lower:,}" + (" at the highest" if "within" in view.claim else "")
     return f"between {view.lower:,} and {view.upper:,}"
 
 
