@@ -27,15 +27,6 @@ REVISABLE: Final = (
     "text_sha256",
 )
 _FIXED: Final = ("basis", "confirmation", "provenance", "questions", "public_fields")
-_ABOUT_ITSELF: Final = frozenset(
-    {
-        "petition.opened.v1",
-        "petition.revised.v1",
-        "update.posted.v1",
-        "acceptance.changed.v1",
-        "status.declared.v1",
-    }
-)
 
 
 class Petitions:
@@ -46,10 +37,20 @@ class Petitions:
 
     def apply(self, step: Step) -> None:
         """Take in the next event."""
+        if step.type == "log.continued.v1":
+            return  # about the log, not about a petition
+        if step.key < 0:
+            self._declare(step)
+        row = self._rows[step.petition]
+        row["count"] = step.count
+        row["position"] = step.position
+        row["recorded"] = step.recorded
+        row["version"] = step.version
+
+    def _declare(self, step: Step) -> None:
+        """What an event that is about no signature says of the petition."""
         data = step.data
         match step.type:
-            case "log.continued.v1":
-                return
             case "petition.opened.v1":
                 self._rows[step.petition] = {
                     "id": step.petition,
@@ -61,7 +62,6 @@ class Petitions:
                     "opened_at": step.at,
                     "closed_at": None,
                     "created_at": step.recorded,
-                    "updated_at": step.recorded,
                 }
             case "petition.revised.v1":
                 self._rows[step.petition].update({name: data[name] for name in REVISABLE if name in data})
@@ -70,15 +70,11 @@ class Petitions:
                 self._rows[step.petition].update(acceptance=data["acceptance"], closed_at=step.at if shut else None)
             case "status.declared.v1":
                 self._rows[step.petition]["status"] = data["status"]
-            case _:
+            case "update.posted.v1":
                 pass
-        row = self._rows[step.petition]
-        if step.type in _ABOUT_ITSELF:
-            row["updated_at"] = step.recorded
-        row["count"] = step.count
-        row["position"] = step.position
-        row["recorded"] = step.recorded
-        row["version"] = step.version
+            case _:
+                return
+        self._rows[step.petition]["updated_at"] = step.recorded
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows, in order of id."""

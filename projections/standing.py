@@ -147,7 +147,7 @@ class Signatures:
         self._keys.append(key)
         self._held.append(0)
         if 2 * row >= self._mask:
-            self._grow()
+            self._grow()  # which places every row
         else:
             self._place(id, row)
         return row
@@ -230,7 +230,7 @@ class Steps:
         self.position = 0
         self._only = petition
         self._without = without
-        self._key_index: dict[TallyKey, int] = {}
+        self._key_index: dict[tuple[Any, ...], int] = {}
         self._petitions: dict[str, _Petition] = {}
 
     def read(self, leaf: bytes) -> Step | None:
@@ -333,7 +333,7 @@ class Steps:
 
     def _key(self, petition: str, data: dict[str, Any]) -> int:
         answers = data.get("answers")
-        key = TallyKey(
+        states = (
             petition,
             data["channel"],
             data["kind"],
@@ -341,10 +341,10 @@ class Steps:
             data.get("region"),
             tuple(sorted(answers.items())) if answers else (),
         )
-        index = self._key_index.get(key)
+        index = self._key_index.get(states)
         if index is None:
-            index = self._key_index[key] = len(self.keys)
-            self.keys.append(key)
+            index = self._key_index[states] = len(self.keys)
+            self.keys.append(TallyKey(*states))
         return index
 
 

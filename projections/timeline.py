@@ -51,8 +51,10 @@ class Timeline:
 
     def apply(self, step: Step) -> None:
         """Take in the next event."""
-        if step.delta or step.moved:
-            self._move(step)
+        if step.key >= 0:  # most events are about a signature, and say nothing else of the petition
+            if step.delta:
+                self._move(step)
+            return
         data = step.data
         match step.type:
             case "petition.opened.v1":
@@ -92,8 +94,6 @@ class Timeline:
     def _move(self, step: Step) -> None:
         """A signature began or ceased to stand: that may cross a rung, and is part of what a correction did."""
         petition = self._petitions[step.petition]
-        if petition.observed:
-            return
         if step.type in ("signature.invalidated.v1", "signature.reinstated.v1"):
             correction = petition.corrections.get(step.data["correction"])
             if correction is not None:
