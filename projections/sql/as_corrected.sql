@@ -55,6 +55,7 @@ WITH shown AS MATERIALIZED (
 SELECT $1::text AS petition, c.position, c.ordinal, c.kind, c.at, c.recorded_at, c.count::bigint AS count, c.rung,
        c.crossing, c.correction::text, c.detail::text,
        (SELECT sum(n.moved)::bigint FROM counted n) AS whole_count,
-       (SELECT max(e.position) FROM opened o
-          JOIN ledger.events e ON e.petition = o.petition AND e.position <= o.checkpoint) AS whole_position
+       (SELECT e.position FROM ledger.events e
+         WHERE e.petition = (SELECT o.petition FROM opened o) AND e.position <= (SELECT o.checkpoint FROM opened o)
+         ORDER BY e.position DESC LIMIT 1) AS whole_position
   FROM corrected c;

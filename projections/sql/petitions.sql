@@ -79,7 +79,8 @@ WHERE p.build = $1 AND p.first_position = e.petition;
 -- Of the active build: its checkpoint, and its rows or those of one petition. Where there are none, one row of nulls.
 SELECT t.id, t.first_position, t.title, t.addressee, t.basis, t.provenance, t.confirmation, t.timezone,
        t.goals::text, t.milestones::text, t.questions::text, t.public_fields::text, t.opens_at, t.closes_at,
-       t.text_version, t.text_sha256, t.acceptance, t.status, t.opened_at, t.closed_at, t.created_at, t.updated_at, t.count, t.position, t.recorded, t.version,
+       t.text_version, t.text_sha256, t.acceptance, t.status, t.opened_at, t.closed_at, t.created_at,
+       t.updated_at, t.count, t.position, t.recorded, t.version,
        c.position AS checkpoint
   FROM projections.checkpoints c
   LEFT JOIN projections.petitions t ON t.build = c.build AND ($1::text IS NULL OR t.id = $1)

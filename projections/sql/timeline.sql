@@ -115,7 +115,8 @@ WITH crossed AS (
 )
 INSERT INTO projections.timeline (
   build, petition, position, ordinal, kind, at, recorded_at, count, rung, crossing, detail)
-SELECT $1::int, c.id, c.position, 0, 'milestone', CASE WHEN c.at_known THEN c.effective END, c.recorded, c.count_after, c.rung,
+SELECT $1::int, c.id, c.position, 0, 'milestone', CASE WHEN c.at_known THEN c.effective END, c.recorded,
+       c.count_after, c.rung,
        CASE
          WHEN c.delta < 0 THEN 'fell-below'
          WHEN c.nth > 1 OR EXISTS (
@@ -204,7 +205,8 @@ SELECT $1::int, r.id, f.position,
 
 -- name: rows
 -- Of the active build: its checkpoint, and its rows or those of one petition. Where there are none, one row of nulls.
-SELECT t.petition, t.position, t.ordinal, t.kind, t.at, t.recorded_at, t.count, t.rung, t.crossing, t.correction::text, t.detail::text,
+SELECT t.petition, t.position, t.ordinal, t.kind, t.at, t.recorded_at, t.count, t.rung, t.crossing,
+       t.correction::text, t.detail::text,
        c.position AS checkpoint
   FROM projections.checkpoints c
   LEFT JOIN projections.timeline t ON t.build = c.build AND ($1::text IS NULL OR t.petition = $1)

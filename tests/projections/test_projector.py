@@ -4,6 +4,7 @@ not know."""
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Protocol
 
 import asyncpg
@@ -17,6 +18,7 @@ from projections.projector import NAMES, CheckpointAhead, catch_up, checkpoint
 from projections.reading import as_corrected, rows
 from projections.replay import canonical_rows, replay
 from schemas.canonical import canonical
+from schemas.commands import ObserveCount
 from schemas.envelope import UnknownType
 from tests.histories import BEGINNING, History, correcting, histories, opening, signing, store
 
@@ -109,6 +111,19 @@ async def test_as_corrected_in_the_database_is_as_corrected_from_the_leaves(
             told = await as_corrected(connection, id)
             assert (told and canonical_rows(told.pop("timeline"))) == (ours and canonical_rows(ours.pop("timeline")))
             assert (told and canonical(told)) == (ours and canonical(ours))
+
+
+async def test_a_session_of_another_zone_and_date_style_gives_the_same_bytes(ledger_database: Database) -> None:
+    """If the session that folds and reads writes its times and numbers otherwise, then no byte is another."""
+    history = a_history(4)
+    history.settle(opening("r", opens_at=BEGINNING, closes_at=BEGINNING + timedelta(days=9)))
+    for day in range(3):
+        history.settle(ObserveCount("q", day * 4, "page", BEGINNING - timedelta(days=day)))
+    async with undone(ledger_database.superuser, history) as connection:
+        for setting in ("timezone = 'Asia/Kathmandu'", "datestyle = 'German'", "intervalstyle = 'sql_standard'"):
+            await connection.execute(f"SET LOCAL {setting}")
+        await catch_up(connection, chunk=5)
+        assert await bytes_of(connection) == folded(history)
 
 
 async def test_the_checkpoint_moves_with_the_state(ledger_database: Database) -> None:

@@ -85,6 +85,27 @@ def test_any_hash_seed_time_zone_and_locale_give_the_same_bytes(
     assert told.stdout == b"".join(canonical_rows(ours[name]) for name in sorted(ours))
 
 
+def test_a_log_that_goes_on_after_a_lost_tail_is_folded_on() -> None:
+    """If the log states that it continues under a new origin, then no row comes of it."""
+    history = History()
+    history.settle(opening("p"))
+    continued = {
+        "id": f"{2:020d}",
+        "type": "log.continued.v1",
+        "subject": "ledger",
+        "time": "2026-01-01T00:00:02.000000Z",
+        "recordedtime": "2026-01-01T00:00:02.000000Z",
+        "version": 1,
+        "data": {"old_origin": "petitions.example/old", "old_size": 9, "reason": "operator-error"},
+    }
+    fold, alone = Replay(), Replay()
+    for leaf in (history.leaves[0], orjson.dumps(continued)):
+        fold.apply(leaf)
+    alone.apply(history.leaves[0])
+    assert fold.rows() == alone.rows()
+    assert fold.steps.position == 2
+
+
 def test_leaves_are_read_one_by_one() -> None:
     """If leaves come from a stream, then none is asked for before the one before it was folded."""
     history = a_history()

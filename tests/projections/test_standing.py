@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.standing import FOLDED_TYPES, ImpossibleEvent, Signatures, Steps
+from projections.signatures import Signatures
+from projections.standing import FOLDED_TYPES, ImpossibleEvent, Steps
 from schemas.envelope import UnknownType
 from schemas.events import CATALOGUE
 from tests.histories import History, fixed_uuid, histories, opening
@@ -218,7 +219,7 @@ def test_a_hundred_thousand_signatures_fold_in_a_few_megabytes() -> None:
     """If many signatures are folded, then memory grows by tens of bytes a signature, not by objects."""
     program = (
         "import resource, uuid\n"
-        "from projections.standing import Signatures\n"
+        "from projections.signatures import Signatures\n"
         "table = Signatures()\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for n in range(100_000): table.add(uuid.UUID(int=n << 64 | n).bytes, True, n % 7)\n"
