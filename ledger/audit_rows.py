@@ -10,7 +10,6 @@ from typing import Any, Final
 import asyncpg
 
 from ledger.connecting import Connection
-from ledger.sql_files import queries
 from schemas.findings import Findings
 
 PAGE: Final = 2_000
@@ -29,7 +28,7 @@ async def asking(connection: Connection, findings: Findings, rule: str) -> Async
         findings.add(rule, None, None, "it cannot be judged: a value is beyond what the database can compare")
 
 
-async def rows(connection: Connection, name: str, *arguments: Any) -> AsyncIterator[asyncpg.Record]:
-    query = queries("ledger", "sql/queries/fsck.sql")[name]
+async def rows(connection: Connection, query: str, *arguments: Any) -> AsyncIterator[asyncpg.Record]:
+    """The rows that a query answers, in a transaction of the caller."""
     async for row in connection.cursor(query, *arguments, prefetch=PAGE, timeout=PATIENCE):
         yield row

@@ -17,6 +17,7 @@ from typing import Final
 from ledger.audit_rows import asking, rows
 from ledger.connecting import Connection
 from ledger.refolding import Progress, Refolding
+from ledger.sql_files import queries
 from schemas.findings import Findings
 
 RUNTIME_ROLES: Final = (
@@ -77,11 +78,12 @@ async def fsck(connection: Connection, *, deep: bool, progress: Progress | None 
     not to be had, or not that of a ledger.
     """
     findings = Findings()
+    asked = queries("ledger", "sql/queries/fsck.sql")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for name in SHALLOW:
             arguments = (list(RUNTIME_ROLES),) if name == "grants" else ()
             async with asking(connection, findings, name.replace("_", "-")):
-                async for row in rows(connection, name, *arguments):
+                async for row in rows(connection, asked[name], *arguments):
                     sentence = SENTENCES[row["rule"]]
                     message = f"{sentence}: {row['detail']}" if row["detail"] else sentence
                     findings.add(row["rule"], row["position"], row["petition"], message)

@@ -20,6 +20,7 @@ from ledger.connecting import Connection
 from ledger.folding.log import Folding
 from ledger.folding.state import Columns, FoldedCorrection, FoldedPetition
 from ledger.merkle import leaf_hash
+from ledger.sql_files import queries
 from schemas.envelope import Event, MalformedEvent, read_event
 from schemas.findings import Findings
 
@@ -44,6 +45,7 @@ class Refolding:
         self._connection = connection
         self._findings = findings
         self._folding = Folding()
+        self._asked = queries("ledger", "sql/queries/fsck.sql")
         self._ids: dict[int, str] = {}
 
     async def run(self, progress: Progress | None) -> None:
@@ -62,11 +64,11 @@ class Refolding:
     # -- events --------------------------------------------------------------------------------------------------------
 
     async def _leaves(self, progress: Progress | None) -> None:
-        head = [row async for row in rows(self._connection, "head_position")]
+        head = [row async for row in rows(self._connection, self._asked["head_position"])]
         size = head[0]["position"] if head else 0
         done = 0
         last: Event | None = None
-        async for row in rows(self._connection, "leaves"):
+        async for row in rows(self._connection, self._asked["leaves"]):
             last = self._event(row)
             done += 1
             if progress is not None and done % PAGE == 0:
@@ -114,7 +116,7 @@ class Refolding:
             for petition in self._folding.fold.petitions.values()
             if not petition.lost and petition.basis  # the ledger's own stream has no row
         }
-        async for row in rows(self._connection, "petition_rows"):
+        async for row in rows(self._connection, self._asked["petition_rows"]):
             petition = missing.pop(row["petition"], None)
             if petition is None:
                 if not self._is_lost(row["petition"]):
@@ -130,7 +132,7 @@ class Refolding:
     async def _signatures(self) -> None:
         signatures = self._folding.fold.signatures
         compared = 0
-        async for row in rows(self._connection, "signature_rows"):
+        async for row in rows(self._connection, self._asked["signature_rows"]):
             signature = signatures.get(row["signature"].bytes)
             if self._is_lost(row["petition"]) or (signature is not None and signature.petition.lost):
                 continue
@@ -150,7 +152,7 @@ class Refolding:
     async def _signers(self) -> None:
         """Each signer of the leaves whose latest signature was not erased has one row, and it points to that."""
         found: dict[str, int] = {}
-        async for row in rows(self._connection, "signer_rows"):
+        async for row in rows(self._connection, self._asked["signer_rows"]):
             id = self._ids.get(row["petition"])
             petition = None if id is None else self._folding.fold.petitions[id]
             if petition is None or petition.lost:
@@ -171,7 +173,7 @@ class Refolding:
         corrections = self._folding.fold.corrections
         sets = await self._sets()
         missing = {id: correction for id, correction in corrections.items() if not correction.petition.lost}
-        async for row in rows(self._connection, "correction_rows"):
+        async for row in rows(self._connection, self._asked["correction_rows"]):
             correction = missing.pop(row["correction"], None)
             if correction is None:
                 if not self._is_lost(row["petition"]):
@@ -191,7 +193,7 @@ class Refolding:
     async def _sets(self) -> dict[UUID, _Set]:
         """The frozen sets; on the way, each member is held against whether the correction moved it."""
         sets: dict[UUID, _Set] = {}
-        async for row in rows(self._connection, "member_rows"):
+        async for row in rows(self._connection, self._asked["member_rows"]):
             frozen = sets.setdefault(row["correction"], _Set())
             frozen.members += 1
             frozen.last_ordinal = max(frozen.last_ordinal, row["ordinal"])

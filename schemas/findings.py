@@ -32,27 +32,28 @@ class Finding:
 class Findings:
     """Findings gathered: of every rule the first `bound` that were added, and how many there were in all.
 
-    The same rule at the same place counts once among those that are kept.
+    What was found twice, in the same words at the same place, counts once as far as it is kept.
     """
 
     def __init__(self, bound: int = KEPT) -> None:
         self._bound = bound
-        self._kept: dict[str, dict[tuple[int | None, str | None], Finding]] = {}
+        self._kept: dict[str, dict[Finding, None]] = {}
         self._counts: Counter[str] = Counter()
 
     def add(self, rule: str, position: int | None, petition: str | None, message: str) -> None:
         """One more."""
+        finding = Finding(rule, position, petition, message)
         kept = self._kept.setdefault(rule, {})
-        if (position, petition) in kept:
+        if finding in kept:
             return
         self._counts[rule] += 1
         if len(kept) < self._bound:
-            kept[position, petition] = Finding(rule, position, petition, message)
+            kept[finding] = None
 
     def __iter__(self) -> Iterator[Finding]:
         """Those that were kept: by rule, in the order in which the rules were first broken."""
         for kept in self._kept.values():
-            yield from kept.values()
+            yield from kept
 
     def __bool__(self) -> bool:
         return bool(self._counts)
@@ -69,4 +70,4 @@ class Findings:
 
     def first(self, rule: str) -> Finding | None:
         """The first finding of a rule."""
-        return next(iter(self._kept.get(rule, {}).values()), None)
+        return next(iter(self._kept.get(rule, ())), None)

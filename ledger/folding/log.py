@@ -72,7 +72,7 @@ class Folding:
         petition.last_recorded = event.recorded
         petition.declarations += isinstance(fact, _DECLARATIONS)
         if petition.count < 0:
-            fold.breaks("count-negative", event, "the count falls below zero")
+            fold.breaks("count-negative", event, "the count is negative")
         if isinstance(fact, SignatureFact) and signature is None:
             return None, fold.broken
         return _columns(petition, event, delta, signature), fold.broken
@@ -103,7 +103,9 @@ class Folding:
 
     def _chain(self, petition: FoldedPetition, event: Event) -> None:
         if event.version != petition.version + 1:
-            sentence = f"version {petition.version} is followed by {event.version}"
+            sentence = (
+                f"the petition's versions are not dense from 1: {petition.version} is followed by {event.version}"
+            )
             self.fold.breaks("versions-dense", event, sentence)
         elif event.version > 1 and event.prev != petition.last_leaf_hash:
             # The earlier leaf is the likelier one to have changed: a changed `prev` would break the next link as well.
