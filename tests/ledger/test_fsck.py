@@ -119,6 +119,23 @@ async def test_a_ledger_that_nobody_meddled_with_is_clean(ledger_database: Ledge
     assert list(await audited(ledger_database, deep=False)) == []
 
 
+def test_of_many_findings_the_first_are_kept_and_all_are_counted() -> None:
+    """If a rule is broken a thousand times, then memory holds the first few, and the total says how bad it is."""
+    findings = Findings(bound=3)
+    for position in range(1, 1001):
+        findings.add("leaf-hash", position, None, "the leaf's hash is not that of the leaf")
+    findings.add("head", 1000, None, "the head is not the last event")
+    findings.add("head", 1000, None, "the head is not the last event")
+    assert [(finding.rule, finding.position) for finding in findings] == [
+        ("leaf-hash", 1),
+        ("leaf-hash", 2),
+        ("leaf-hash", 3),
+        ("head", 1000),
+    ]
+    assert findings.by_rule == {"leaf-hash": 1000, "head": 1}
+    assert findings.total == 1001
+
+
 @given(histories())
 @hypothesis_settings(max_examples=60)
 def test_folding_gives_what_deciding_wrote(history: History) -> None:

@@ -47,7 +47,9 @@ SELECT broken.rule, e.position, p.id AS petition, broken.detail
                  OR (e.version = 1) <> (e.type IN ('petition.opened.v1', 'log.continued.v1')), NULL)
   ) AS broken (rule, holds, detail)
   LEFT JOIN ledger.petitions p ON p.petition = e.petition
- WHERE broken.holds
+ WHERE (e.version <> e.previous + 1 OR e.astray <> 0 OR (e.version = 1) <> (e.petition = e.position)
+        OR (e.version = 1) <> (e.type IN ('petition.opened.v1', 'log.continued.v1')))
+   AND broken.holds
  ORDER BY e.position;
 
 -- name: each_event
