@@ -9,8 +9,8 @@ No exception is allowed to end the loop, and none is taken to mean "not recorded
   - refused for what it says: the batch is halved until only the culprit is refused; refused for the server's own
     reasons (a full disk), it is tried again until its deadline;
   - unknown: on a new connection the head is locked, which proves that the old transaction has ended, and the log says
-    whether the batch is in it; if not, it is tried again in halves. Only when the deadline passes before the log can be
-    asked is the outcome `Unknown`.
+    whether the batch is in it; if not, it is tried again in halves, and alone a few times more. Only when the deadline
+    passes before the log can be asked is the outcome `Unknown`.
 
 This module must never answer before the commit, and never answer `Accepted` for a batch that it has not seen committed.
 """
@@ -36,6 +36,8 @@ APPEND: Final[dict[str, str]] = {
     "ledger_admin": "SELECT ledger.append_admin($1, $2, $3, $4)",
     "ledger_privacy": "SELECT ledger.append_privacy($1, $2, $3, $4)",
 }
+KEEP_BESIDE: Final = "SELECT ledger.keep_beside($1, $2, $3, $4, $5)"
+KEEP_TEXTS: Final = "SELECT ledger.keep_texts($1, $2, $3)"
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 LOCK_HEAD: Final = "SELECT position, recorded, origin FROM ledger.lock_head()"
 WAS_APPENDED: Final = "SELECT ledger.was_appended($1, $2)"
@@ -45,6 +47,8 @@ PATIENCE: Final = 10.0
 """Seconds until a submission that cannot be written is given up."""
 PAUSE: Final = 0.1
 """Seconds between attempts to reach a database that is not there."""
+ATTEMPTS: Final = 5
+"""How often a submission that was lost on its own is tried before it is given up: others wait behind it."""
 
 UNAVAILABLE: Final = Refused("unavailable", "unavailable", "Not recorded: the ledger cannot write now.")
 BUSY: Final = Refused("unavailable", "queue-full", "Not recorded: too much is waiting to be written.")
@@ -58,6 +62,7 @@ class _Waiting:
     submission: Submission
     answer: "asyncio.Future[Outcome]"
     deadline: float
+    lost: int = 0
 
 
 @dataclass(slots=True)
@@ -190,6 +195,10 @@ class Writer:
             else:
                 sent = _Sent(head["position"] + 1, [event[-1] for event in batch.events], outcomes)
                 await connection.execute(self._append, head["position"], row["now"], self._source, batch.rows())
+                if beside := batch.beside():
+                    await connection.execute(KEEP_BESIDE, *beside)
+                if texts := batch.texts():
+                    await connection.execute(KEEP_TEXTS, *texts)
                 committed = await connection.execute("COMMIT")
                 assert committed == "COMMIT"
             # Committed. From here a crash loses nothing.
@@ -247,12 +256,16 @@ class Writer:
         if stored:
             self._answer(taken, sent.outcomes)
             return
-        # In halves, in case that something in it makes the server drop the connection.
+        # In halves, in case that something in it makes the server fail.
         middle = len(taken) // 2
         self._again.extendleft(part for part in (taken[middle:], taken[:middle]) if part)
-        self._expire(UNAVAILABLE)
         if len(taken) == 1:
-            await asyncio.sleep(PAUSE)
+            taken[0].lost += 1
+            if taken[0].lost >= ATTEMPTS:
+                taken[0].deadline = loop.time()
+            else:
+                await asyncio.sleep(PAUSE)
+        self._expire(UNAVAILABLE)
 
     # -- the queue -----------------------------------------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ def where(desk: Desk, model: Petition, nth: int) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("confirmation", ["none", "required"])
 def test_every_sequence_of_six_signature_events_ends_as_the_oracle_says(confirmation: str) -> None:
-    """If the events of a signer, of two corrections and of what the petition takes come in any order, then each is taken,
+    """If the events of a signer, two corrections and what the petition takes come in any order, then each is taken,
     left as it is or refused as the oracle says, and adds to the count what it changed about who stands."""
     desk, model = Desk(confirmation=confirmation), Petition(confirmation=confirmation)
     model.opened()
