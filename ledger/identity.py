@@ -49,9 +49,11 @@ class Email:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A person whom a site knows by a reference of its own."""
+    """A person whom a site knows by a reference of its own: `site` is the site's actor, so that the same reference of
+    two sites is two people."""
 
     ref: str
+    site: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,10 @@ class IdentityRefused(ValueError):
 
 
 def normalised(identity: Identity, policy: EmailPolicy) -> bytes:
-    """What identifies the signer: a kind, NUL, and the kind's one part, which so cannot be taken for another kind's.
+    """What identifies the signer: a kind, NUL, and the kind's own part, which so cannot be taken for another kind's.
 
     An imported signer with an address is the person who signs live with it. A reference is taken as it is, letter by
-    letter. An organisation's name is compared in NFKC, case-folded, without what cannot be seen, its spaces collapsed.
+    letter, beside whose it is. An organisation's name is compared in NFKC, case-folded, without what cannot be seen, its spaces collapsed.
     Raises EmailRefused, or IdentityRefused where nothing is left or the text is not Unicode.
     """
     match identity:
@@ -89,8 +91,8 @@ def normalised(identity: Identity, policy: EmailPolicy) -> bytes:
             return b"email\x00" + policy.mailbox_key(address).encode()
         case Imported(signer=signer):
             return b"signer\x00" + _part(signer)
-        case Ref(ref=ref):
-            return b"ref\x00" + _part(ref)
+        case Ref(ref=ref, site=site):
+            return b"ref\x00" + framed(_part(site), _part(ref))
         case Organisation(name=name):
             return b"organisation\x00" + _part(_organisation_key(name))
         case _:
@@ -105,15 +107,15 @@ def signer_token(petition_key: bytes, identity: Identity, policy: EmailPolicy) -
 def canonical_pii(identity: Identity) -> bytes:
     """The identity as given, in canonical bytes: what the vault keeps and the leaf commits to.
 
-    An object of the members of the signing body: `email`, `name`, `postcode`; `ref`; `organisation` with `name` and
-    `reference`; or `signer` and `email` of an imported row. Absent members are absent. Raises schemas.canonical's
+    An object of the members of the signing body: `email`, `name`, `postcode`; `ref`, and the `site` whose reference it
+    is; `organisation` with `name` and `reference`; or `signer` and `email` of an imported row. Absent members are absent. Raises schemas.canonical's
     NotCanonical.
     """
     match identity:
         case Email(address, name, postcode):
             return render(_present({"email": address, "name": name, "postcode": postcode}))
-        case Ref(ref):
-            return render({"ref": ref})
+        case Ref(ref, site):
+            return render({"ref": ref, "site": site})
         case Organisation(name, reference):
             return render({"organisation": _present({"name": name, "reference": reference})})
         case Imported(signer, email):

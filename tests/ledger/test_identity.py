@@ -35,13 +35,14 @@ from schemas.canonical import NotCanonical
 ROOT = bytes(range(32))
 KEY = petition_key(ROOT, "a-petition")
 NONCE = bytes(range(32, 64))
+SITE, OTHER_SITE = "site:9c1e04", "site:7a01fe"
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 MAYBE = st.none() | TEXTS
 ADDRESSES = st.from_regex(r"[a-z]{1,4}(\+[a-z])?@(gmail\.com|ex\.org)", fullmatch=True)
 IDENTITIES: st.SearchStrategy[Identity] = st.one_of(
     st.builds(Email, ADDRESSES, MAYBE, MAYBE),
-    st.builds(Ref, TEXTS),
+    st.builds(Ref, TEXTS, st.sampled_from([SITE, OTHER_SITE])),
     st.builds(Organisation, st.from_regex("[a-c ]{0,3}[a-c]", fullmatch=True), MAYBE),
     st.builds(Imported, TEXTS, st.none() | ADDRESSES),
 )
@@ -77,7 +78,7 @@ def test_the_commitment_is_what_the_design_says() -> None:
     ("identity", "pii"),
     [
         (Email("a@ex.org"), {"email": "a@ex.org"}),
-        (Ref("17"), {"ref": "17"}),
+        (Ref("17", SITE), {"ref": "17", "site": SITE}),
         (Organisation("GFTU", "Resolution 9"), {"organisation": {"name": "GFTU", "reference": "Resolution 9"}}),
         (Organisation("GFTU"), {"organisation": {"name": "GFTU"}}),
         (Imported("S00001"), {"signer": "S00001"}),
@@ -107,7 +108,10 @@ def test_an_address_makes_one_token_live_and_imported(
 @given(TEXTS)
 def test_one_text_in_two_kinds_makes_two_tokens(text: str) -> None:
     """If the same text is a reference, a file's signer and an organisation, then these are three signers."""
-    identities: list[Identity] = [Ref(text), Imported(text), Ref(f"signer\0{text}"), Ref(f"ref\0{text}")]
+    identities: list[Identity] = [
+        *(Ref(text, SITE), Ref(f"signer\0{text}", SITE), Ref(f"ref\0{text}", SITE)),
+        *(Ref(SITE, text), Imported(text), Imported(f"{SITE}{text}")),
+    ]
     if normalised_or_none(Organisation(text)) is not None:
         identities.append(Organisation(text))
     assert len({token(identity) for identity in identities}) == len(identities)
@@ -147,13 +151,23 @@ def test_an_organisations_key_does_not_depend_on_how_its_name_is_encoded(name: s
 @given(TEXTS, TEXTS)
 def test_a_reference_is_taken_letter_by_letter(one: str, other: str) -> None:
     """If two references differ in any way, case too, then they are two signers."""
-    assert (token(Ref(one)) == token(Ref(other))) is (one == other)
+    assert (token(Ref(one, SITE)) == token(Ref(other, SITE))) is (one == other)
     assert (token(Imported(one)) == token(Imported(other))) is (one == other)
+
+
+@given(TEXTS)
+def test_one_reference_of_two_sites_is_two_signers(ref: str) -> None:
+    """If two sites both know somebody as 17, then these are two people, and their commitments differ too."""
+    assert token(Ref(ref, SITE)) != token(Ref(ref, OTHER_SITE))
+    assert canonical_pii(Ref(ref, SITE)) != canonical_pii(Ref(ref, OTHER_SITE))
 
 
 @pytest.mark.parametrize(
     "identity",
-    [Ref(""), Imported(""), Organisation(""), Organisation(" \u200b\t"), Ref("\ud800"), Organisation("canary\ud800")],
+    [
+        *(Ref("", SITE), Ref("17", ""), Ref("\ud800", SITE), Imported("")),
+        *(Organisation(""), Organisation(" \u200b\t"), Organisation("canary\ud800")),
+    ],
 )
 def test_who_is_nobody_is_refused(identity: Identity) -> None:
     """If nothing that identifies is left of an identity, or it is not Unicode, then it is refused, unrepeated."""
@@ -170,7 +184,7 @@ def test_a_bad_address_is_refused_also_where_a_reference_stands_beside_it(identi
         token(identity)
 
 
-@pytest.mark.parametrize("identity", [Ref("a\0"), Email("a@ex.org", "\ud800"), Organisation("x" * 20_000)])
+@pytest.mark.parametrize("identity", [Ref("a\0", SITE), Email("a@ex.org", "\ud800"), Organisation("x" * 20_000)])
 def test_an_identity_that_has_no_canonical_bytes_is_refused(identity: Identity) -> None:
     """If an identity holds NUL or a surrogate, or is too long, then the vault is never given it."""
     with pytest.raises(NotCanonical):
@@ -188,7 +202,7 @@ def test_every_derivation_has_a_label_of_its_own() -> None:
     """If the same bytes under the same key are put to every use, then all results differ, also in their prefixes."""
     data = b"x"
     results = [
-        token(Ref("x")),
+        token(Ref("x", SITE)),
         pii_commit(KEY, data),
         import_key(KEY, data),
         fingerprint(KEY, "x", data),
