@@ -1,22 +1,34 @@
 """Settings: what a deployment may choose, read from the environment once, when a command starts.
 
-This module must never hold a secret itself: keys come from files, whose paths are settings.
+This module must never hold a key itself: keys come from files, whose paths are settings. The one secret in it is the
+database's URL, which may hold a password and may come from a file too; it is never shown.
 """
 
 from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Settings(BaseSettings):
-    """Every setting, with its environment variable and its default."""
+    """Every setting, with its environment variable and its default. Times are in seconds."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", env_prefix="LEDGER_")
 
+    # Before the URL, which is validated with it.
+    database_url_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL_FILE"),
+        description="A file that holds DATABASE_URL, for secrets that are mounted. One of the two, not both.",
+    )
     database_url: str | None = Field(
         None,
         validation_alias=AliasChoices("DATABASE_URL"),
+        validate_default=True,
+        repr=False,
         description="A PostgreSQL to use instead of the embedded one, by a login that may take the ledger's roles.",
     )
     home: Path = Field(
@@ -39,3 +51,46 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("LEDGER_POSTGRES_BIN"),
         description="A directory with `postgres` and `initdb` for the embedded mode, instead of those found.",
     )
+
+    log_level: LogLevel = Field("info", description="What is logged of a service: debug, info, warning or error.")
+    backlog: int = Field(1024, ge=1, le=65_535, description="Connections that may wait to be accepted, a worker.")
+    public_pool: int = Field(8, ge=1, le=100, description="Database connections of public reads, a worker.")
+    audit_pool: int = Field(4, ge=1, le=100, description="Database connections of audit reads, a worker.")
+    acquire_timeout: float = Field(1.0, gt=0, le=30, description="How long a read waits for one; then it is 503.")
+    public_statement_timeout: float = Field(2.0, gt=0, le=60, description="The longest statement of a public read.")
+    audit_statement_timeout: float = Field(30.0, gt=0, le=600, description="The longest statement of an audit read.")
+    write_queue: int = Field(5_000, ge=1, le=100_000, description="What may wait to be written, a worker; then 503.")
+    write_batch: int = Field(256, ge=1, le=5_000, description="What one commit may write.")
+    write_patience: float = Field(8.0, gt=0, le=60, description="How long a request waits to be written; then 503.")
+    projection_interval: float = Field(0.05, gt=0, le=5, description="How often the projector looks for new events.")
+    clock_interval: float = Field(1.0, gt=0, le=60, description="How often petitions that are due are closed.")
+    stop_grace: float = Field(8.0, gt=0, le=9, description="What a worker may take to finish when it is stopped.")
+
+    @field_validator("database_url", mode="before")
+    @classmethod
+    def _or_from_its_file(cls, given: Any, info: ValidationInfo) -> Any:
+        """Take the database's URL from its file, where one is named."""
+        file: Path | None = info.data.get("database_url_file")
+        if file is None:
+            return given
+        if given is not None:
+            raise ValueError("DATABASE_URL and DATABASE_URL_FILE are both set")
+        try:
+            url = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ValueError("the file of DATABASE_URL_FILE cannot be read") from None
+        if not url:
+            raise ValueError("the file of DATABASE_URL_FILE is empty")
+        return url
+
+
+def variables() -> list[tuple[str, str, str]]:
+    """Every setting as its environment variable, its default in words, and its description; in order."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"LEDGER_{name.upper()}"
+        default = field.default
+        shown = "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+        rows.append((variable, shown, field.description or ""))
+    return rows
