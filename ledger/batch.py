@@ -86,6 +86,9 @@ class Batch:
         self._answers: list[tuple[Any, ...]] = []
         self._corrections: dict[UUID, CorrectionState] = {}
         self._members: dict[tuple[UUID, int], Member] = {}
+        self._evidence: list[tuple[UUID, str | None, str | None]] = []
+        self._comments: list[tuple[UUID, str]] = []
+        self._texts: list[tuple[str, int, str]] = []
 
     @property
     def is_empty(self) -> bool:
@@ -106,6 +109,16 @@ class Batch:
             [state.row() for state in self._corrections.values()],
             [state.row() for state in self._members.values()],
         )
+
+    def beside(self) -> tuple[list[Any], ...]:
+        """The arguments of `ledger.keep_beside`: columns of what the vault keeps with the new signatures. Else empty."""
+        if not self._evidence and not self._comments:
+            return ()
+        return *_columns(self._evidence, 3), *_columns(self._comments, 2)
+
+    def texts(self) -> tuple[list[Any], ...]:
+        """The arguments of `ledger.keep_texts`: columns of the texts that petitions got. Else empty."""
+        return _columns(self._texts, 3) if self._texts else ()
 
     # -- deciding ------------------------------------------------------------------------------------------------------
 
@@ -144,7 +157,9 @@ class Batch:
     def _decide(self, petition: PetitionState | None, submission: Submission) -> tuple[Outcome, UUID | None]:
         command, actor = submission.command, submission.actor
         if isinstance(command, OpenPetition):
-            return self._apply(petition, petitions.open_petition(petition, command, self.now), submission), None
+            outcome = self._apply(petition, petitions.open_petition(petition, command, self.now), submission)
+            self._keep_text(outcome, command.petition, 1, command.text)
+            return outcome, None
         if petition is None:
             return NO_PETITION, None
         # An earlier submission of this very batch may have opened it, or revised its closing time.
@@ -172,7 +187,10 @@ class Batch:
                 decision = petitions.observe(petition, command, self.now)
             case _:
                 assert_never(command)
-        return self._apply(petition, decision, submission), None
+        outcome = self._apply(petition, decision, submission)
+        if isinstance(command, RevisePetition):
+            self._keep_text(outcome, command.petition, command.revised.text_version, command.text)
+        return outcome, None
 
     def _apply(self, petition: PetitionState | None, decision: Decision, submission: Submission) -> Outcome:
         """Carry out a decision about the petition itself."""
@@ -180,11 +198,16 @@ class Batch:
             return decision
         if isinstance(decision, AsIs):
             assert petition is not None
-            return Accepted({"petition": petition.id, "version": petition.version}, repeated=True)
+            answer = {"petition": petition.id, "position": self.position, "version": petition.version}
+            return Accepted({**answer, "duplicate": True}, repeated=True)
         for each in decision:
             petition = self._evolve(petition, each, submission.actor, submission.command.petition)
         assert petition is not None
         return Accepted({"petition": petition.id, "position": self.position, "version": petition.version})
+
+    def _keep_text(self, outcome: Outcome, petition: str, text_version: int, text: str | None) -> None:
+        if text is not None and isinstance(outcome, Accepted):
+            self._texts.append((petition, text_version, text))
 
     def _record(self, petition: PetitionState, command: RecordSignature, actor: str) -> tuple[Outcome, UUID | None]:
         token = self.known.aliases.get((petition.petition, command.token), command.token)
@@ -205,6 +228,10 @@ class Batch:
             self.known.aliases[petition.petition, command.alias] = token
             self._aliases.append((petition.petition, command.alias, token))
         self._identities.append((command.signature, command.pii, command.nonce))
+        if command.evidence is not None:
+            self._evidence.append((command.signature, command.evidence.ip, command.evidence.user_agent))
+        if command.comment is not None:
+            self._comments.append((command.signature, command.comment))
         return Accepted(_about(self.known.signatures[command.signature])), command.signature
 
     def _follow(
@@ -437,3 +464,7 @@ def _about(state: SignatureState) -> dict[str, Any]:
         "version": state.version,
         "state": state.name,
     }
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
+    return tuple([row[column] for row in rows] for column in range(width))

@@ -19,20 +19,24 @@ from schemas.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class OpenPetition:
-    """Begin a petition. `at` is its effective time; None: when it is recorded."""
+    """Begin a petition. `at` is its effective time; None: when it is recorded. `text`, whose SHA-256 the event states,
+    is kept beside the log."""
 
     petition: str
     opened: PetitionOpened
     at: datetime | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RevisePetition:
-    """Change what a petition says of itself. `expected` is the number of declarations that the asker has seen."""
+    """Change what a petition says of itself. `expected` is the number of declarations that the asker has seen; `text`
+    as in OpenPetition."""
 
     petition: str
     revised: PetitionRevised
     expected: int | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,22 @@ class ObserveCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a signature came from, as its site saw it: for the vault alone, where it expires. `ip` is an address in the
+    one form of its kind. At least one of the two is there."""
+
+    ip: str | None
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordSignature:
     """Sign. The identity is in `pii` (canonical bytes, for the vault alone); the log gets `pii_commit`.
 
     `imported` says whether it is judged by its effective time (`at`) or by when it is recorded. `at` is None where a
     live site names no time, and where the source of an import is undated. `alias` is the token of the reference by
-    which later rows of a file may name the signer, where `token` is made of something else.
+    which later rows of a file may name the signer, where `token` is made of something else. `comment` and `evidence`
+    are for the vault alone, like `pii`, and are kept only where this very signature is recorded.
     """
 
     petition: str
@@ -110,6 +124,8 @@ class RecordSignature:
     region: str | None = None
     answers: dict[str, str] | None = None
     text_version: int | None = None
+    comment: str | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def opening(
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"][:1]) or "petition"
         raise OpeningRefused(f"{where} is not valid: {wrong['msg']}.") from None
-    return OpenPetition(petition, opened, at)
+    return OpenPetition(petition, opened, at, text)
 
 
 def read_question(text: str) -> tuple[str, tuple[str, ...]]:

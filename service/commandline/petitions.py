@@ -128,7 +128,7 @@ def tell_outcome(outcome: "Outcome", done: str, *, json: bool) -> int | None:
             if json:
                 tell_json(outcome.answer)
             else:
-                at = outcome.answer.get("position")
+                at = None if outcome.repeated else outcome.answer.get("position")
                 tell(f"{done}, at position {at:,}" if at is not None else f"{done} already; nothing to record")
             return None
         case Refused(problem="unavailable"):
