@@ -5,7 +5,10 @@ TEST_ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test test-fast lint
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links pyproject.toml --extra embedded --group build
+
+.PHONY: help lock venv venv-dev demo test test-fast lint
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -32,3 +35,7 @@ lint: venv-dev ## ruff, mypy --strict, the import contracts, unused dependencies
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
+
+lock: ## resolve the hashed locks anew, where uv is installed; they name no index
+	@$(LOCK) -o requirements.lock
+	@$(LOCK) --group dev -o requirements-dev.lock
