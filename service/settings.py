@@ -4,11 +4,12 @@ This module must never hold a key itself: keys come from files, whose paths are 
 database's URL, which may hold a password and may come from a file too; it is never shown.
 """
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -52,8 +53,25 @@ class Settings(BaseSettings):
         description="A directory with `postgres` and `initdb` for the embedded mode, instead of those found.",
     )
 
+    regions_file: Path | None = Field(
+        None, description='The regions\' names: a JSON object, code to {"name", "population"}. Default: codes alone.'
+    )
+
     log_level: LogLevel = Field("info", description="What is logged of a service: debug, info, warning or error.")
     backlog: int = Field(1024, ge=1, le=65_535, description="Connections that may wait to be accepted, a worker.")
+    connections: int = Field(4096, ge=1, le=1_000_000, description="Connections that a worker holds; then it is 503.")
+    network_connections: int = Field(
+        256, ge=1, le=1_000_000, description="Those of one address (of IPv6: one /64), a worker; then it is 429."
+    )
+    trusted_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Networks, such as a proxy's, whose addresses are not counted; separated by commas."
+    )
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="The names that the service answers to, separated by commas. Default: any."
+    )
+    idle_timeout: float = Field(10.0, gt=0, le=300, description="How long a connection waits for a request's head.")
+    body_timeout: float = Field(10.0, gt=0, le=300, description="How long a request's body may take.")
+    write_timeout: float = Field(10.0, gt=0, le=300, description="How long a client may take nothing of its answer.")
     public_pool: int = Field(8, ge=1, le=100, description="Database connections of public reads, a worker.")
     audit_pool: int = Field(4, ge=1, le=100, description="Database connections of audit reads, a worker.")
     acquire_timeout: float = Field(1.0, gt=0, le=30, description="How long a read waits for one; then it is 503.")
@@ -63,8 +81,16 @@ class Settings(BaseSettings):
     write_batch: int = Field(256, ge=1, le=5_000, description="What one commit may write.")
     write_patience: float = Field(8.0, gt=0, le=60, description="How long a request waits to be written; then 503.")
     projection_interval: float = Field(0.05, gt=0, le=5, description="How often the projector looks for new events.")
+    polling_interval: float = Field(0.05, gt=0, le=5, description="How often a worker looks for what it serves.")
+    documents_memory: int = Field(64, ge=1, le=4096, description="MiB of documents made on demand, kept a worker.")
     clock_interval: float = Field(1.0, gt=0, le=60, description="How often petitions that are due are closed.")
+    evidence_days: int = Field(90, ge=1, le=3650, description="Days for which addresses of signers are kept.")
     stop_grace: float = Field(8.0, gt=0, le=9, description="What a worker may take to finish when it is stopped.")
+
+    @field_validator("trusted_networks", "hosts", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, given: Any) -> Any:
+        return [each.strip() for each in given.split(",") if each.strip()] if isinstance(given, str) else given
 
     @field_validator("database_url", mode="before")
     @classmethod
@@ -91,6 +117,6 @@ def variables() -> list[tuple[str, str, str]]:
         alias = field.validation_alias
         variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"LEDGER_{name.upper()}"
         default = field.default
-        shown = "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+        shown = "" if default in (None, ()) else f"{default:g}" if isinstance(default, float) else str(default)
         rows.append((variable, shown, field.description or ""))
     return rows
