@@ -123,6 +123,27 @@ class History:
             batch._evolve(self.known.petitions[petition], each, actor)
         self.take(batch)
 
+    def begin(self, petition: str, kind: str, signatures: Sequence[UUID], name: str, lifts: UUID | None = None) -> UUID:
+        """Open a correction over a set without applying it: `ContinueCorrection` does, whenever it is settled."""
+        correction = fixed_uuid(name)
+        frozen = freeze(
+            petition=self.known.petitions[petition].petition,
+            correction=correction,
+            kind=kind,
+            reason="mistake",
+            actor="admin:7f3a21",
+            signatures=signatures,
+            conditions=("area",),
+            approval="required",
+            at=None,
+            lifts=lifts,
+        )
+        approved = CorrectionApproved(correction=correction, digest=frozen.opened.data["digest"])
+        self.evolve(petition, frozen.opened, draft(approved))
+        self.known.corrections[correction] = frozen.correction
+        self.known.members[correction] = frozen.members
+        return correction
+
 
 def opening(petition: str, **given: Any) -> OpenPetition:
     """The command that opens a petition, with what the test says of it."""
@@ -248,7 +269,9 @@ class _Maker:
             self.observe(name, a, b, at, status=None)
         elif move in ("observe", "observe status"):
             self.observe(name, a, b, at, status="successful" if move == "observe status" else None)
-        elif (drafts := self.drafted(number, move, name, a, b)) is not None:
+        elif move == "lift":
+            self.lift(number, name, a, cancelled=b % 3 == 0)
+        elif (drafts := self.drafted(number, move, name, a)) is not None:
             history.evolve(name, *drafts)
         elif (command := self.command(number, move, name, a, b, at)) is not None:
             history.settle(command, seconds=int(anew))
@@ -307,7 +330,7 @@ class _Maker:
             case _:
                 return None
 
-    def drafted(self, number: int, move: str, name: str, a: int, b: int) -> list[Draft] | None:
+    def drafted(self, number: int, move: str, name: str, a: int) -> list[Draft] | None:
         """Facts of types that no command makes yet."""
         known = self.history.known
         petition = known.petitions[name]
@@ -321,32 +344,18 @@ class _Maker:
         if move == "erase" and mine and (state := mine[a % len(mine)]).withdrawn:
             state.erased = True
             return [draft(SignerErased(signature=state.signature, mode="withdrawn"), signature=state)]
-        if move == "lift" and (held := [state for state in mine if state.holds]):
-            return self.lifting(number, petition.petition, held[a % len(held)], cancelled=b % 3 == 0)
         return None
 
-    def lifting(self, number: int, petition: int, state: Any, cancelled: bool) -> list[Draft]:
-        """A correction that was proposed, approved, and lifts one of the holds on a signature; or is cancelled."""
-        correction = fixed_uuid(f"lifting {number}")
-        frozen = freeze(
-            petition=petition,
-            correction=correction,
-            kind="reinstate",
-            reason="mistake",
-            actor="admin:7f3a21",
-            signatures=[state.signature],
-            conditions=("area",),
-            approval="required",
-            at=None,
-            lifts=state.holds[0],
-        )
-        approved = CorrectionApproved(correction=correction, digest=frozen.opened.data["digest"])
-        drafts = [frozen.opened, draft(approved)]
-        if cancelled:
-            return [*drafts, draft(CorrectionCancelled(correction=correction, applied=0, skipped=0))]
-        self.history.known.corrections[correction] = frozen.correction
-        self.history.known.members[correction] = frozen.members
-        return drafts  # a later move continues it
+    def lift(self, number: int, name: str, a: int, cancelled: bool) -> None:
+        """Begin to lift one of the holds on a signature; a later move continues it, unless it is cancelled at once."""
+        known = self.history.known
+        held = [s for s in known.signatures.values() if s.petition == known.petitions[name].petition and s.holds]
+        if held:
+            state = held[a % len(held)]
+            correction = self.history.begin(name, "reinstate", [state.signature], f"lifting {number}", state.holds[0])
+            if cancelled:
+                known.corrections[correction].state = "cancelled"
+                self.history.evolve(name, draft(CorrectionCancelled(correction=correction, applied=0, skipped=0)))
 
 
 async def store(connection: "asyncpg.Connection[Any]", history: History, after: int = 0) -> None:

@@ -18,9 +18,10 @@ from projections.projector import NAMES, CheckpointAhead, catch_up, checkpoint
 from projections.reading import as_corrected, rows
 from projections.replay import canonical_rows, replay
 from schemas.canonical import canonical
-from schemas.commands import ObserveCount
+from schemas.commands import ChangeAcceptance, ContinueCorrection, ObserveCount, RevisePetition
 from schemas.envelope import UnknownType
-from tests.histories import BEGINNING, History, correcting, histories, opening, signing, store
+from schemas.events import Acceptance, PetitionRevised
+from tests.histories import BEGINNING, History, correcting, fixed_uuid, histories, opening, signing, store
 
 DATABASE = settings(
     max_examples=40,
@@ -111,6 +112,47 @@ async def test_as_corrected_in_the_database_is_as_corrected_from_the_leaves(
             told = await as_corrected(connection, id)
             assert (told and canonical_rows(told.pop("timeline"))) == (ours and canonical_rows(ours.pop("timeline")))
             assert (told and canonical(told)) == (ours and canonical(ours))
+
+
+def a_history_that_is_hard_to_fold() -> History:
+    """Corrections that run through each other, holds lifted one by one, ladders changed between observations that come
+    out of time order, several changes of what a petition takes in one batch."""
+    history = History()
+    history.settle(opening("p", milestones=(2, 3)), opening("q", basis="observed", milestones=(10, 50)))
+    history.settle(*(signing("p", str(number), country=("GB", None)[number % 2]) for number in range(5)))
+    ids = [fixed_uuid(f"p/{number}/0") for number in range(5)]
+    first = history.begin("p", "invalidate", ids[:3], "first")
+    second = history.begin("p", "invalidate", ids[2:], "second")
+    history.settle(correcting("p", "invalidate", ["0"], "third"), ContinueCorrection("p", second))
+    lifting = history.begin("p", "reinstate", ids, "lifting", lifts=second)
+    history.settle(ContinueCorrection("p", first))
+    history.settle(ContinueCorrection("p", lifting))
+    history.settle(*(ChangeAcceptance("p", each) for each in ACCEPTANCES))
+    history.settle(RevisePetition("p", PetitionRevised(milestones=(4,), text_version=2)))
+    history.settle(signing("p", "6"), signing("p", "7"))
+    history.settle(ObserveCount("q", 33, "page", None))
+    for day, count in ((5, 20), (1, 12), (3, 60)):
+        history.settle(ObserveCount("q", count, "page", BEGINNING - timedelta(days=9 - day)))
+        history.settle(RevisePetition("q", PetitionRevised(milestones=(15, 20 + day), text_version=1, title=f"{day}")))
+    return history
+
+
+ACCEPTANCES: tuple[Acceptance, ...] = ("paused", "closed", "open", "rejected", "open")
+
+
+async def test_what_is_hard_to_fold_is_folded_alike_by_any_ranges(ledger_database: Database) -> None:
+    """If corrections interleave, ladders change and time runs backwards, then SQL and fold agree at every position."""
+    history = a_history_that_is_hard_to_fold()
+    states = [row["detail"] for row in replay(history.leaves)["projections"]["timeline"] if row["kind"] == "correction"]
+    assert [row["net"] for row in states if "net" in row] == [-1, -3, -1, 2]
+    for chunk in (1, 2, 3, 7, history.size):
+        async with undone(ledger_database.superuser, history) as connection:
+            for to in range(chunk, history.size + chunk, chunk):
+                position = await catch_up(connection, to=to, chunk=chunk)
+                assert await bytes_of(connection) == folded(history, position)
+                for id in history.known.petitions:
+                    ours = pure.as_corrected(lambda: history.leaves, id, position)
+                    assert await as_corrected(connection, id) == ours
 
 
 async def test_a_session_of_another_zone_and_date_style_gives_the_same_bytes(ledger_database: Database) -> None:
