@@ -18,7 +18,7 @@ from schemas.ids import LARGEST_POSITION, Position, read_position
 from schemas.instants import InstantRefused, read_duration, read_instant
 from service.http.problems import Problem
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _DIGITS: Final = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -31,17 +31,17 @@ class _Refused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter(Generic[T]):
+class Parameter(Generic[T_co]):
     """One query parameter.
 
     `read` turns its text into a value or raises ValueError; `default` is its value when absent; `said` completes the
     sentence "The parameter x is ..."; `schema` is its JSON Schema; `required` refuses a query without it.
     """
 
-    read: Callable[[str], T]
+    read: Callable[[str], T_co]
     said: str
     schema: Mapping[str, Any]
-    default: T | None = None
+    default: T_co | None = None
     required: bool = False
 
 

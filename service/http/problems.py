@@ -92,6 +92,7 @@ class Problem(Exception):
         )
         if self.close:
             response.force_close()
+            response.headers["Connection"] = "close"  # said even where aiohttp takes what it could not read for 1.0
         return response
 
 

@@ -35,6 +35,9 @@ SERVED: Final[Mapping[Role, frozenset[Need]]] = {
     "admin": frozenset({"public", "admin", "auditor", "privacy", "operation"}),
 }
 
+SERVED_ROUTES: Final = web.AppKey("served_routes", tuple["Route", ...])
+"""Every route that an application serves, for its description."""
+
 _PLACE: Final = re.compile(r"\{([a-z_]+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
 
 
