@@ -130,7 +130,7 @@ def a_history_that_is_hard_to_fold() -> History:
     history.settle(*(ChangeAcceptance("p", each) for each in ACCEPTANCES))
     history.settle(RevisePetition("p", PetitionRevised(milestones=(4,), text_version=2)))
     history.settle(signing("p", "6"), signing("p", "7"))
-    history.settle(ObserveCount("q", 33, "page", None))
+    history.settle(ObserveCount("q", 55, "page", None))
     for day, count in ((5, 20), (1, 12), (3, 60)):
         history.settle(ObserveCount("q", count, "page", BEGINNING - timedelta(days=9 - day)))
         history.settle(RevisePetition("q", PetitionRevised(milestones=(15, 20 + day), text_version=1, title=f"{day}")))
