@@ -239,7 +239,9 @@ async def test_a_correction_that_was_left_unfinished_is_finished_by_the_next_imp
     assert await connection.fetchval("SELECT applied FROM ledger.corrections") == 3
     report = await imported(ledger, path)
     assert (report.appended, report.already_there) == (0, 18)
-    assert tuple(await connection.fetchrow("SELECT state, applied, skipped FROM ledger.corrections")) == (
+    row = await connection.fetchrow("SELECT state, applied, skipped FROM ledger.corrections")
+    assert row is not None
+    assert tuple(row) == (
         "completed", 8, 0,
     )  # fmt: skip
     assert await connection.fetchval("SELECT count FROM ledger.petitions") == 2
