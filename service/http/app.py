@@ -129,6 +129,7 @@ def _own_names(request: web.Request) -> frozenset[str]:
 async def _protect(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every answer carries; a handler's own choice stands."""
     headers = response.headers
+    headers["Server"] = PROTECTION["Server"]  # by now aiohttp has put its version there
     for name, value in PROTECTION.items():
         headers.setdefault(name, value)
     if REQUEST_ID in request:
