@@ -29,12 +29,18 @@ async def history(
     end: datetime | None = None,
     after: int | None = None,
     limit: int = PAGE,
+    upto: int | None = None,
 ) -> HistoryView:
-    """One page of the history between two effective times, both inclusive. Raises CursorRefused."""
+    """One page of the history between two effective times, both inclusive. Raises CursorRefused.
+
+    `upto` is the position as known at which it is told; None: at the head.
+    """
     # One more than is given tells whether there is a next page.
     found = [
         point
-        async for point in points(connection, petition, interval, start=start, end=end, after=after, limit=limit + 1)
+        async for point in points(
+            connection, petition, interval, start=start, end=end, after=after, limit=limit + 1, upto=upto
+        )
     ]
     more = len(found) > limit
     return HistoryView(
@@ -54,17 +60,18 @@ async def points(
     end: datetime | None = None,
     after: int | None = None,
     limit: int | None = None,
+    upto: int | None = None,
 ) -> AsyncIterator[HistoryPoint]:
     """The points, streamed in effective order; `after` is the position of the last one given before.
 
     Raises CursorRefused.
     """
-    head = await head_of_log(connection)
-    zone = await said(connection, petition, head.position, "timezone")
+    known = (await head_of_log(connection)).position if upto is None else upto
+    zone = await said(connection, petition, known, "timezone")
     if after is not None and await connection.fetchval(_CURSOR, petition, after) is None:
         raise CursorRefused
     async with connection.transaction():
-        query = connection.cursor(SQL["points"], petition, head.position, zone, interval, start, end, after, limit)
+        query = connection.cursor(SQL["points"], petition, known, zone, interval, start, end, after, limit)
         async for row in query:
             yield history_point(row["effective"], row["position"], row["count"])
 
@@ -76,8 +83,9 @@ async def csv(
     *,
     start: datetime | None = None,
     end: datetime | None = None,
+    upto: int | None = None,
 ) -> AsyncIterator[str]:
     """The whole history as lines of CSV, with a header."""
     yield CSV_HEADER
-    async for point in points(connection, petition, interval, start=start, end=end):
+    async for point in points(connection, petition, interval, start=start, end=end, upto=upto):
         yield csv_line(point)
