@@ -13,13 +13,7 @@ from zoneinfo import ZoneInfo
 from schemas.instants import local_text, parse_instant
 from schemas.views import ClaimView, CountView, DriftEvent, DriftView
 from service.commandline.session import tell
-
-PROVENANCE: Final = {
-    "live": "live",
-    "observed": "observed: somebody else counted, and the page proves numbers, not signatures",
-    "real-log": "real log",
-    "synthetic": "synthetic reconstruction: simulated, not anybody's signatures",
-}
+from service.provenance import heading
 
 _WHAT: Final = {
     "petition.opened.v1": "petition opened",
@@ -56,7 +50,7 @@ class Shown:
 
     def heading(self) -> str:
         """Title and provenance, in words."""
-        return f"{self.title} [{PROVENANCE[self.provenance]}]"
+        return heading(self.title, self.provenance)
 
 
 def tell_count(shown: Shown, view: CountView) -> None:
