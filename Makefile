@@ -2,13 +2,14 @@
 PYTHON ?= python3
 DEMO_ARGS ?=
 TEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links pyproject.toml --extra embedded --group build
 
-.PHONY: help lock venv venv-dev demo test test-fast lint
+.PHONY: bench help lock venv venv-dev demo test test-fast lint
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -35,6 +36,9 @@ lint: venv-dev ## ruff, mypy --strict, the import contracts, unused dependencies
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
+
+bench: venv-dev ## rates of importing, projecting, rebuilding and replaying, beside a peer in the same run (BENCH_ARGS=ROWS RUNS)
+	@$(BIN)/python -m bench.rates $(BENCH_ARGS)
 
 lock: ## resolve the hashed locks anew, where uv is installed; they name no index
 	@$(LOCK) -o requirements.lock
