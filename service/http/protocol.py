@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import StreamReader, http_parser, web
@@ -115,7 +115,7 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let it in, or tell it in one answer why not."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # by its manners only: uvloop's is no subclass
         self._key = _network(transport, self._limits.trusted)
         refusal = self._porch.enter(self._key)
         if refusal is None:
