@@ -48,7 +48,8 @@ def check(rows: Sequence[Mapping[str, Any]]) -> None:
         assert (leaf["type"], leaf["recordedtime"], leaf["time"]) == (type, text(recorded), text(row["effective"]))
         if row["signature"] is None:
             if type == "count.observed.v1":
-                observed[petition] = max(observed.get(petition, ("", 0)), (leaf["time"], counts[petition]))
+                if leaf["time"] >= observed.get(petition, ("", 0))[0]:
+                    observed[petition] = (leaf["time"], data["count"])
                 assert counts[petition] == observed[petition][1]
             assert row["delta"] == 0 or type == "count.observed.v1"
             continue

@@ -56,7 +56,7 @@ class Petition:
     @property
     def count(self) -> int:
         if self.basis == "observed":
-            return max(self.observed, key=lambda each: each[0])[1] if self.observed else 0
+            return self.observed[-1][1] if self.observed else 0
         return sum(signature.stands for signature in self.signatures.values())
 
     def _happened(self, type: str) -> None:
@@ -104,7 +104,7 @@ class Petition:
         if self.basis != "observed":
             return Said("itemised-petition")
         when = at or now
-        if not self.observed or when >= max(each[0] for each in self.observed):
+        if not self.observed or when >= self.observed[-1][0]:
             self.observed.append((when, count))
         self._happened("count.observed.v1")
         return Said("taken")
@@ -120,6 +120,8 @@ class Petition:
                 return Said("as-is", latest.state)
         if not self._may(("open",), at, now, imported):
             return Said("petition-closed")
+        if id in self.signatures:
+            return Said("refused")
         counts = self.confirmation == "none" if confirmed is None else confirmed
         signature = Signature(id, counts, at or (None if imported else now))
         self.signatures[id] = signature
@@ -134,7 +136,7 @@ class Petition:
         if signature.withdrawn:
             return Said("already-withdrawn")
         if signature.confirmed:
-            return Said("as-is", signature.state)
+            return Said("holds-already") if imported else Said("as-is", signature.state)
         if refusal := self._untimely(signature, ("open",), at, now, imported):
             return Said(refusal)
         signature.confirmed = True
@@ -145,7 +147,7 @@ class Petition:
         if signature is None:
             return Said("unknown-signature")
         if signature.withdrawn:
-            return Said("as-is", signature.state)
+            return Said("holds-already") if imported else Said("as-is", signature.state)
         if refusal := self._untimely(signature, ("open", "paused"), at, now, imported):
             return Said(refusal)
         signature.withdrawn = True
