@@ -2,22 +2,20 @@
 
 import copy
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
-from uuid import UUID
 
 import pytest
 
-from ledger.batch import Batch
 from ledger.signature import MAX_AHEAD
-from ledger.state import CorrectionState, Known, Member, SignatureState
-from schemas.commands import Accepted, ContinueCorrection, Outcome, Refused, Submission
+from ledger.state import SignatureState
+from schemas.commands import Accepted, Outcome, Refused
 from schemas.envelope import read_event
 from schemas.events import Acceptance, SignatureRecorded
+from tests.ledger.desk import Desk
 from tests.ledger.model import Petition, Said
 from tests.ledger.submissions import (
     PETITION,
-    SOURCE,
     accepting,
     by_admin,
     by_site,
@@ -31,43 +29,8 @@ from tests.ledger.submissions import (
     withdrawing,
 )
 
-NOW = some_instant(100_000)
 HOLDS = {"A": some_id("correction A"), "B": some_id("correction B")}
 STEPS = ("sign", "confirm", "withdraw", "hold A", "hold B", "lift A", "lift B", "lift all", "open", "paused", "closed")
-
-
-class Desk:
-    """A ledger in memory: every asking is a batch of its own, a second after the one before."""
-
-    def __init__(self, **said: Any) -> None:
-        self.known = Known()
-        self.now = NOW
-        self.events: list[tuple[Any, ...]] = []
-        self.ask(by_admin(opening(**said)))
-
-    def ask(self, *submissions: Submission) -> list[Outcome]:
-        self.now += timedelta(seconds=1)
-        batch = Batch(self.known, len(self.events), self.now, SOURCE)
-        batch.close_due_petitions()
-        outcomes = [batch.settle(each) for each in submissions]
-        self.events += batch.events
-        return outcomes
-
-    def correct(self, kind: str, correction: UUID, lifts: UUID | None, signature: UUID) -> Outcome:
-        """Apply a correction of one member."""
-        petition = self.known.petitions[PETITION].petition
-        self.known.corrections[correction] = CorrectionState(
-            correction, petition, kind, "bot", "admin:7f3a21", "running", None, lifts, 1, 0, 0
-        )
-        self.known.members[correction] = [Member(correction, 1, signature)]
-        return self.ask(by_admin(ContinueCorrection(PETITION, correction)))[0]
-
-    def happened(self) -> list[tuple[str, int]]:
-        """Type and delta of each event, but for those that are about a correction as a whole."""
-        return [(event[3], event[6]) for event in self.events if not event[3].startswith("correction.")]
-
-    def effective(self) -> list[datetime]:
-        return [event[4] for event in self.events]
 
 
 def take(desk: Desk, model: Petition, step: str, signer: str, nth: int) -> int:
