@@ -44,10 +44,7 @@ def opening(
         raise OpeningRefused(
             "A petition's id is 1 to 100 of a-z, 0-9 and -, beginning with a letter or digit; `ledger` is reserved."
         )
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise OpeningRefused("The time zone is not one of the IANA database.") from None
+    known_zone(timezone)
     fields = tuple(dict.fromkeys([*public_fields, *(("answers",) if questions else ())]))
     try:
         opened = PetitionOpened(
@@ -73,6 +70,14 @@ def opening(
         where = ".".join(str(part) for part in wrong["loc"][:1]) or "petition"
         raise OpeningRefused(f"{where} is not valid: {wrong['msg']}.") from None
     return OpenPetition(petition, opened, at, text)
+
+
+def known_zone(timezone: str) -> ZoneInfo:
+    """The zone of this IANA name. Raises OpeningRefused."""
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise OpeningRefused("The time zone is not one of the IANA database.") from None
 
 
 def read_question(text: str) -> tuple[str, tuple[str, ...]]:
