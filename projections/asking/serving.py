@@ -147,9 +147,9 @@ async def leaves(connection: Connection, page: Page, after: int, limit: int) -> 
 
 
 async def acted(connection: Connection, petition: int, position: int) -> dict[str, tuple[int, int]]:
-    """How many events each correction has made by a position, and their net effect, by correction."""
+    """How many signatures each correction has changed by a position, and its net effect, by correction."""
     rows = await connection.fetch(SQL["acted"], petition, position)
-    return {row["correction"]: (row["events"], row["net"]) for row in rows}
+    return {row["correction"]: (row["signatures"], row["net"]) for row in rows}
 
 
 @lru_cache(maxsize=1024)

@@ -78,8 +78,9 @@ SELECT e.position, e.leaf FROM ledger.events e
  ORDER BY e.position LIMIT $3;
 
 -- name: acted
--- $1 petition, $2 as known at this position: what the events of each correction have done so far.
-SELECT leaf.data ->> 'correction' AS correction, count(*) AS events, sum(a.delta)::bigint AS net
+-- $1 petition, $2 as known at this position: how many signatures each correction has changed so far, and its net effect.
+-- Lifting several holds of one signature takes several events.
+SELECT leaf.data ->> 'correction' AS correction, count(DISTINCT a.signature) AS signatures, sum(a.delta)::bigint AS net
   FROM ledger.events a CROSS JOIN LATERAL (SELECT convert_from(a.leaf, 'UTF8')::jsonb -> 'data' AS data) AS leaf
  WHERE a.petition = $1 AND a.position <= $2 AND a.hold IS NOT NULL
  GROUP BY 1;
