@@ -201,6 +201,11 @@ class Snapshots:
         finally:
             self._waiting.discard(waiter)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for a position."""
+        return bool(self._waiting)
+
     def lag(self) -> Lag:
         """Where this worker is, from what it knows: no database."""
         age = float("inf") if self._polled is None else time.monotonic() - self._polled
@@ -237,7 +242,7 @@ class Snapshots:
         """Until the next poll is due: sooner where somebody waits for a position."""
         self._wanted.clear()
         await asyncio.sleep(min(HASTE, self._interval))
-        if not self._waiting and self._interval > HASTE:
+        if not self.is_awaited and self._interval > HASTE:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval - HASTE):
                     await self._wanted.wait()

@@ -125,7 +125,7 @@ async def test_a_position_that_does_not_come_is_given_up(filled: LedgerDatabase)
     async with holding(filled) as snapshots:
         await loaded(snapshots)
         assert not await snapshots.wait_for(snapshots.position + 1, 0.05)
-        assert not snapshots._waiting
+        assert not snapshots.is_awaited
 
 
 async def test_every_number_that_was_seen_is_the_fold_at_its_position(filled: LedgerDatabase) -> None:
