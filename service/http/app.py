@@ -7,22 +7,19 @@ route is about, and never trust what a client says of its own address or of ours
 
 import re
 from collections.abc import Iterable
-from importlib import import_module
 from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from service.context import CONTEXT, Context
+from service.http import audit, campaigns, openapi, operation, petitions, signing
 from service.http.bodies import BODY_LIMIT, READ_WITHIN
 from service.http.conditional import PUBLIC, REVALIDATE, negotiate, preflight
 from service.http.parameters import query
 from service.http.problems import PROTECTION, Handler, Problem, answer_problems, expectation_failed
 from service.http.protocol import CURRENT, REQUEST_ID, Limits, new_request_id
 from service.http.routes import SERVED, SERVED_ROUTES, Role, Route
-
-MODULES: Final = ("campaigns", "audit", "signing", "petitions", "operation", "openapi")
-"""The modules that hold `ROUTES`, in the order in which they are added."""
 
 LIMITS: Final = web.AppKey("limits", Limits)
 """The bounds that this application was built with."""
@@ -57,7 +54,8 @@ def build(
 
 def collected() -> tuple[Route, ...]:
     """The routes of every module."""
-    return tuple(route for name in MODULES for route in import_module(f"service.http.{name}").ROUTES)
+    modules = (campaigns, audit, signing, petitions, operation, openapi)
+    return tuple(route for module in modules for route in module.ROUTES)
 
 
 def _add(app: web.Application, route: Route) -> None:

@@ -7,12 +7,13 @@ an answer or a log, and never look at `X-Forwarded-*`: a client is the peer of i
 """
 
 import asyncio
+import random
 import re
-import secrets
 from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from logging import Logger
 from typing import Any, Final, cast
 
 import structlog
@@ -63,11 +64,15 @@ class Limits:
 
 def new_request_id() -> str:
     """A name for a request that brought none, or none that may stand in a log."""
-    return secrets.token_hex(8)
+    return f"{random.getrandbits(64):016x}"  # a name, not a secret
 
 
 class AccessLog(AbstractAccessLogger):
     """One line a request: method, route pattern, status, duration, request id; for a fault of ours also where."""
+
+    def __init__(self, logger: Logger, log_format: str) -> None:
+        super().__init__(logger, log_format)
+        self._log = _log.bind()  # once a connection: the lazy logger makes a new one for every line
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Write the line. `time` is in seconds. The path itself is never written, nor the address."""
@@ -81,9 +86,9 @@ class AccessLog(AbstractAccessLogger):
         }
         failure = request.get(FAILURE)
         if failure is None:
-            _log.info("request", **line)
+            self._log.info("request", **line)
         else:
-            _log.error("request failed", **line, error=type(failure).__name__, where=frames(failure))
+            self._log.error("request failed", **line, error=type(failure).__name__, where=frames(failure))
 
 
 class Connection(RequestHandler):

@@ -75,20 +75,19 @@ class Route:
     headers: Mapping[str, tuple[bool, Mapping[str, Any], str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
-    @property
-    def public(self) -> bool:
-        """Whether any page of any origin may read it."""
-        return self.need == "public" and self.method == "GET"
+    # Asked at every request, so they are made once.
+    public: bool = field(init=False)
+    produces: tuple[str, ...] = field(init=False)
+    template: str = field(init=False)
 
-    @property
-    def produces(self) -> tuple[str, ...]:
-        """The media types of its successful answers, the default first."""
-        return tuple(dict.fromkeys(media for answer in self.answers.values() for media in answer.media))
-
-    @property
-    def template(self) -> str:
-        """The path as OpenAPI writes it: `/petitions/{id}.json`."""
-        return _PLACE.sub(r"{\1}", self.path)
+    def __post_init__(self) -> None:
+        """`public`: any page of any origin may read it. `produces`: its media types, the default first. `template`: its
+        path as OpenAPI writes it, `/petitions/{id}.json`.
+        """
+        produces = dict.fromkeys(media for answer in self.answers.values() for media in answer.media)
+        object.__setattr__(self, "public", self.need == "public" and self.method == "GET")
+        object.__setattr__(self, "produces", tuple(produces))
+        object.__setattr__(self, "template", _PLACE.sub(r"{\1}", self.path))
 
     @property
     def places(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from service.http.conditional import declarations_etag, expected_declarations, n
 from service.http.parameters import choice, duration, instant, integer, matching, point, position, query
 from service.http.problems import Problem
 from service.http.protocol import Limits, Runner
-from service.http.routes import PETITION, SIGNATURE, Answer, Route
+from service.http.routes import PETITION, SIGNATURE, Answer, Role, Route
 
 CANARY = "zq7canary"
 """Put wherever a client can put something; it must never come back, nor stand in a log."""
@@ -244,26 +244,31 @@ def request(method: str, target: str, *headers: str, version: str = "HTTP/1.1", 
 Serve = Callable[..., Awaitable[Served]]
 
 
+async def started(
+    open_now: AsyncExitStack, limits: Limits, role: Role, of: Callable[[Events], Iterable[Route]]
+) -> Served:
+    """An application that is served until the stack is closed."""
+    events = Events()
+    runner = Runner(build(cast(Context, None), role, of(events), limits=limits), limits)
+    open_now.push_async_callback(runner.cleanup)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    lines = await open_now.enter_async_context(AsyncExitStack())
+    return Served(runner.addresses[0][1], events, runner, lines)
+
+
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+async def serve(said: list[Any]) -> AsyncIterator[Serve]:
     """Serves an application (by default the small one) until the test ends."""
     async with AsyncExitStack() as open_now:
 
         async def start(
             limits: Limits | None = None,
             *,
-            role: Literal["all", "public", "admin"] = "all",
+            role: Role = "all",
             of: Callable[[Events], Iterable[Route]] = routes,
         ) -> Served:
-            limits = limits or Limits()
-            events = Events()
-            runner = Runner(build(cast(Context, None), role, of(events), limits=limits), limits)
-            await runner.setup()
-            open_now.push_async_callback(runner.cleanup)
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            lines = await open_now.enter_async_context(AsyncExitStack())
-            return Served(runner.addresses[0][1], events, runner, lines)
+            return await started(open_now, limits or Limits(), role, of)
 
         yield start
 
@@ -274,7 +279,7 @@ async def served(serve: Serve) -> Served:
     return await serve(Limits(idle=2.0, body=0.3, write=0.5, linger=0.1))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Iterator[list[Any]]:
     """What was logged. If a test sends the canary, then it is in no line; and aiohttp and asyncio say nothing."""
     with structlog.testing.capture_logs() as lines:

@@ -3,14 +3,16 @@
 import asyncio
 import socket
 import struct
+from contextlib import AsyncExitStack
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import http_parser
 
 from service.http.protocol import Limits, ProtocolUnfit, must_be_fit
-from tests.service.http.conftest import CANARY, PATIENCE, Serve, Served, request, until
+from tests.service.http.conftest import CANARY, PATIENCE, Serve, Served, request, routes, started, until
 
 SIGN = "/petitions/save-it/signatures"
 BODY = b'{"signer":{"email":"a@example.org"}}'
@@ -394,3 +396,28 @@ async def test_a_process_that_would_break_its_word_does_not_serve(
     monkeypatch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
     with pytest.raises(ProtocolUnfit):
         await serve()
+
+
+async def test_the_bounds_hold_on_the_event_loop_that_serves(said: list[Any]) -> None:
+    """If uvloop serves, whose transports are no subclasses of asyncio's, then it lets in, turns away and ends alike."""
+
+    async def scenario() -> list[int]:
+        async with AsyncExitStack() as open_now:
+            served = await started(open_now, Limits(network=1, body=0.1, linger=0.1), "all", routes)
+            statuses = []
+            line = await served.open()
+            await line.send(request("GET", "/petitions/a.json"))
+            statuses.append((await line.reply()).status)
+            statuses.append((await served.ask(request("GET", "/petitions/a.json"))).status)
+            await line.send(posting(f"Content-Length: {len(BODY)}"))
+            line.writer.write_eof()
+            statuses.append((await line.reply()).status)
+            assert await line.ended() == b""
+            statuses.append((await served.ask(request("POST", SIGN, JSON, "Content-Length: 9"))).status)
+            return statuses
+
+    def served_by_uvloop() -> list[int]:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(scenario())
+
+    assert await asyncio.to_thread(served_by_uvloop) == [200, 429, 201, 408]
