@@ -1,0 +1,44 @@
+"""What a request handler works with: the wiring of one worker process, made at its start and never changed.
+
+This module must never open anything itself: `service.serving.worker` does, and closes it.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from service.petition_rules import PetitionRules
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from ledger.writer import Writer
+    from service.database import Ledger
+    from service.http.credentials import Tokens
+    from service.settings import Settings
+    from service.snapshots import Snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One worker's wiring.
+
+    `public` and `audit` are pools of reader connections, apart from each other so that an audit cannot starve the
+    campaign sites; `admin` is None where the role does not serve admins; `started` is of the monotonic clock, seconds.
+    `rules` remembers what never changes about petitions.
+    """
+
+    settings: "Settings"
+    ledger: "Ledger"
+    public: "asyncpg.Pool[Any]"
+    audit: "asyncpg.Pool[Any]"
+    signing: "Writer"
+    admin: "Writer | None"
+    snapshots: "Snapshots"
+    tokens: "Tokens"
+    started: float
+    rules: PetitionRules = field(default_factory=PetitionRules)
+
+
+CONTEXT: Final = web.AppKey("context", Context)
