@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.commandline import demo, imports, petitions, questions, tokens, upkeep
+from service.commandline import demo, imports, petitions, questions, serve, tokens, upkeep
 
 app = typer.Typer(
     name="ledger",
@@ -19,6 +19,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(tokens.app, name="token")
 demo.register(app)
 questions.register(app)
+serve.register(app)
 upkeep.register(app)
 
 

@@ -1,0 +1,50 @@
+"""What a service refuses to start on: settings that contradict what the ledger promises.
+
+Acknowledged means durable, so the server must write through to the disk; events never change, so the login must not be
+one that could change them; nothing of a fault is told to clients, so asyncio must not be in debug mode.
+
+This module must never repair a setting, and never let a service start because it could not be asked.
+"""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+
+from ledger.sql_files import queries
+from service.database import Ledger, Unavailable
+
+_DURABILITY: Final = {
+    "fsync": "a power loss would take acknowledged signatures away",
+    "full_page_writes": "a power loss could tear pages of the log",
+    "synchronous_commit": "an acknowledged signature would not be on the disk yet",
+}
+
+
+async def broken(ledger: Ledger) -> list[str]:
+    """A sentence for each promise that could not be kept here; none where the service may start. Raises Unavailable."""
+    sentences = []
+    if asyncio.get_running_loop().get_debug():
+        sentences.append(
+            "asyncio is in debug mode, which would tell clients of our faults; unset PYTHONASYNCIODEBUG and -X dev."
+        )
+    asked = queries("service", "serving/sql/promises.sql")
+    try:
+        connection = await asyncpg.connect(ledger.dsn, timeout=10, command_timeout=10)
+        try:
+            settings = await connection.fetch(asked["durability"])
+            login = await connection.fetchrow(asked["login"])
+        finally:
+            await connection.close()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise Unavailable(f"The database cannot be asked what it promises ({type(error).__name__}).") from None
+    for row in settings:
+        if "off" in (row["setting"], row["reset_val"]):
+            name = row["name"]
+            sentences.append(f"The database runs with {name} off: {_DURABILITY[name]}. Turn it on.")
+    assert login is not None
+    if login["is_superuser"]:
+        sentences.append("The login is a superuser, who could change the log unseen. Give the service one that is not.")
+    elif login["is_owner"]:
+        sentences.append("The login owns the tables, or may. Give the service one that only takes the ledger's roles.")
+    return sentences
