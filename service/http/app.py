@@ -12,10 +12,10 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from service.context import CONTEXT, Context
 from service.http import audit, campaigns, openapi, operation, petitions, signing
 from service.http.bodies import BODY_LIMIT, READ_WITHIN
 from service.http.conditional import PUBLIC, REVALIDATE, negotiate, preflight
+from service.http.context import CONTEXT, Context
 from service.http.parameters import query
 from service.http.problems import PROTECTION, Handler, Problem, answer_problems, expectation_failed
 from service.http.protocol import CURRENT, REQUEST_ID, Limits, new_request_id

@@ -21,9 +21,9 @@ from schemas.campaign_views import CorrectionsView
 from schemas.ids import LARGEST_POSITION
 from schemas.instants import read_duration, read_instant
 from schemas.views import ClaimView, DriftView
-from service.context import Context
 from service.documents import Document, document
 from service.http import conditional
+from service.http.context import Context
 from service.http.parameters import Parameter, choice, integer, position, query
 from service.http.petition_document import notices, unfinished
 from service.http.problems import Problem

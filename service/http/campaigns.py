@@ -18,9 +18,9 @@ from projections.moments import AsOf, AtPosition, AtTime
 from schemas.campaign_views import PetitionsView, PetitionView
 from schemas.ids import Position
 from schemas.views import CountView
-from service.context import Context
 from service.documents import Document, document
 from service.http import conditional, timelines
+from service.http.context import Context
 from service.http.parameters import Parameter, choice, instant, point, position, query
 from service.http.petition_document import data_of, petition_body, petition_data, petitions_body
 from service.http.problems import Problem

@@ -13,9 +13,9 @@ from aiohttp import web
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]  # ships no types
 
 from service.http.conditional import respond
+from service.http.openapi_document import openapi_document
 from service.http.problems import Problem
 from service.http.routes import SERVED_ROUTES, Answer, Route
-from service.openapi_document import openapi_document
 
 HTML: Final = "text/html"
 POLICY: Final = (

@@ -23,11 +23,12 @@ from schemas.ids import RESERVED_PETITION_ID
 from schemas.instants import format_instant
 from schemas.ladders import LadderKind, LadderRefused, read_ladder
 from schemas.requests import AcceptanceRequest, PetitionRequest, RevisionRequest, StatusRequest, UpdateRequest
-from service.context import Context
+from service.credentials import Principal
 from service.http.bodies import media_type, read_json
 from service.http.conditional import declarations_etag, expected_declarations
 from service.http.conditional import respond as respond_to_read
-from service.http.credentials import Principal, require, within
+from service.http.context import Context
+from service.http.credentials import require, within
 from service.http.problems import Invalid, Problem
 from service.http.reading import asking, context_of, number
 from service.http.routes import JSON, PETITION, Answer, Route

@@ -16,9 +16,9 @@ from aiohttp import web
 from ledger.connecting import Connection
 from projections.asking.petitions import number_of
 from projections.moments import QueryRefused
-from service.context import CONTEXT, Context
 from service.documents import Document
 from service.http import conditional
+from service.http.context import CONTEXT, Context
 from service.http.parameters import Parameter, position
 from service.http.problems import Problem
 from service.snapshots import Held

@@ -20,9 +20,10 @@ from ledger.identity import NONCE_BYTES, IdentityRefused
 from schemas.answers import BatchLineAnswer, SignatureAnswer
 from schemas.commands import Accepted, ConfirmSignature, RecordSignature, Submission, WithdrawSignature
 from schemas.requests import BatchLineRequest, SignatureRequest
-from service.context import Context
+from service.credentials import Principal
 from service.http.bodies import media_type, parse, read_empty, read_json, read_lines, strict
-from service.http.credentials import Principal, require
+from service.http.context import Context
+from service.http.credentials import require
 from service.http.problems import Invalid, Problem
 from service.http.reading import context_of
 from service.http.routes import JSON, NDJSON, PETITION, SIGNATURE, Answer, Route

@@ -17,8 +17,8 @@ from ledger.email_policy import UnknownPolicy
 from ledger.writer import Writer
 from schemas.commands import Accepted, Outcome, Refused, Submission
 from schemas.requests import IDEMPOTENCY_KEY_PATTERN
-from service.context import Context
 from service.database import Unavailable
+from service.http.context import Context
 from service.http.problems import Invalid, Problem
 from service.http.reading import asking
 from service.signing import Rules, answer_key

@@ -19,8 +19,8 @@ from projections.timeline_text import atom, entries
 from schemas.campaign_views import TimelineView
 from schemas.instants import format_instant
 from schemas.views import HistoryView
-from service.context import Context
 from service.documents import Document, document
+from service.http.context import Context
 from service.http.parameters import Parameter, choice, instant, integer, position, query
 from service.http.problems import Problem
 from service.http.reading import MIN_POSITION, answer, asking, at_position, context_of, held, reach

@@ -20,9 +20,9 @@ from aiohttp import web
 
 from ledger.connecting import Role, connect, settings
 from ledger.writer import Writer
-from service.context import Context
+from service.credentials import Tokens
 from service.http.app import build
-from service.http.credentials import Tokens
+from service.http.context import Context
 from service.http.protocol import Limits, Runner
 from service.serving.orders import Service
 from service.snapshots import Snapshots

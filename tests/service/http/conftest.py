@@ -12,10 +12,10 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.context import Context
 from service.http.app import build
 from service.http.bodies import parse, read_empty, read_json, read_lines
 from service.http.conditional import declarations_etag, expected_declarations, negotiate, respond
+from service.http.context import Context
 from service.http.parameters import choice, duration, instant, integer, matching, point, position, query
 from service.http.problems import Problem
 from service.http.protocol import Limits, Runner

@@ -16,11 +16,11 @@ from ledger.access import TokenRole, create_token
 from ledger.connecting import Role, connect, settings
 from ledger.writer import Writer
 from schemas.commands import Accepted, Command, Submission
-from service.context import Context
+from service.credentials import Tokens
 from service.database import Ledger
 from service.http import petitions, signing
 from service.http.app import build
-from service.http.credentials import Tokens
+from service.http.context import Context
 from service.http.protocol import Limits, Runner
 from service.opening import opening
 from service.settings import Settings

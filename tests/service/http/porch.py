@@ -18,11 +18,11 @@ from ledger.connecting import Role, settings
 from ledger.writer import Writer
 from projections.projector import catch_up
 from schemas.commands import Accepted, Command, Submission
-from service.context import Context
+from service.credentials import Tokens
 from service.database import Ledger
 from service.http import audit, campaigns, operation
 from service.http.app import build
-from service.http.credentials import Tokens
+from service.http.context import Context
 from service.http.protocol import Limits, Runner
 from service.settings import Settings
 from service.snapshots import Snapshots

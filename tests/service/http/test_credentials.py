@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from ledger.access import PREFIX, list_tokens, revoke_token
-from service.http.credentials import Bucket
+from service.credentials import Bucket
 from tests.conftest import LedgerDatabase
 from tests.service.http.conftest import CANARY
 from tests.service.http.counter import JANE, PETITION, Counter, Reply, counter, until

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import asyncpg
 
     from ledger.writer import Writer
+    from service.credentials import Tokens
     from service.database import Ledger
-    from service.http.credentials import Tokens
     from service.settings import Settings
     from service.snapshots import Snapshots
 
