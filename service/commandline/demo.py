@@ -1,11 +1,13 @@
 """`ledger demo`: load the demonstration petitions, and explain how 13,158 became 13,163."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from service.commandline.questions import catch_up_projections, reading
-from service.commandline.session import WrongCall, run, say, tell
+from service.commandline.serve import HOST, PORT, end_well_before_serving, serving
+from service.commandline.session import DONE, WrongCall, run, say, tell
 
 if TYPE_CHECKING:
     from service.database import Ledger
@@ -21,20 +23,27 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Print, and do not serve.")] = False,
+    host: Annotated[str, typer.Option(help="The address to serve on.")] = HOST,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks one that is free.")] = PORT,
 ) -> None:
-    """Load the demonstration petitions and explain a real drift, event by event."""
+    """Load the demonstration petitions, explain a real drift, event by event, and serve it all until Ctrl-C."""
     from service.demo.petitions import ORIGIN
 
+    async def work(ledger: "Ledger") -> int:
+        await _demonstrate(ledger, None if once else f"http://{host}:{port}")
+        if once:
+            return DONE
+        code = await serving(ledger, host=host, port=port)
+        say("stopped; the data stay, and the next start has them")
+        return code
+
+    if not once:
+        end_well_before_serving()
     say(f"2/{STEPS} starting the ledger's own PostgreSQL ...")
-    run(_demonstrate if once else _demonstrate_and_say_so, create=True, origin=ORIGIN)
+    run(work, create=True, origin=ORIGIN)
 
 
-async def _demonstrate_and_say_so(ledger: "Ledger") -> None:
-    await _demonstrate(ledger)
-    tell(_PAD + "(This release prints; serving these petitions over HTTP comes with the next one.)")
-
-
-async def _demonstrate(ledger: "Ledger") -> None:
+async def _demonstrate(ledger: "Ledger", address: str | None) -> None:
     from service.demo import petitions
 
     await _refuse_what_is_not_ours(ledger)
@@ -58,8 +67,8 @@ async def _demonstrate(ledger: "Ledger") -> None:
         await _summarise(ledger, petition)
     home = ledger.key_file.parent.parent
     tell(_PAD + "Three things to try next:")
-    tell(f"  export LEDGER_HOME={home}")
-    tell(f"  .venv/bin/ledger timeline {petitions.PAGE} --format text")
+    tell(f"  {address}/docs" if address else "  make demo")
+    tell(f"  export LEDGER_HOME={shlex.quote(str(home))}")
     tell(f"  .venv/bin/ledger drift {petitions.MANIFESTO} --from 2023-08-15T00:00Z --to 2023-08-17T00:00Z")
 
 

@@ -35,7 +35,8 @@ UNDATED: Final = "page-with-367-signatures"
 CONSULTATION: Final = "consultation-of-may-2014"
 RESOLUTION: Final = "gftu-resolution-9"
 MANIFESTO: Final = "opentofu-manifesto"
-ALL: Final = (PAGE, RECONSTRUCTION, UNDATED, CONSULTATION, RESOLUTION, MANIFESTO)
+TRIAL: Final = "try-signing"
+ALL: Final = (PAGE, RECONSTRUCTION, UNDATED, CONSULTATION, RESOLUTION, MANIFESTO, TRIAL)
 
 _TITLE: Final = "Keep Profit Out Of Child Protection"
 _ADDRESSEE: Final = "Michael Gove"
@@ -159,6 +160,12 @@ async def load_manifesto(ledger: Ledger) -> Loaded:
     return Loaded(MANIFESTO, report)
 
 
+async def load_trial(ledger: Ledger) -> Loaded:
+    """An empty petition, for whoever wants to sign over HTTP and watch what happens."""
+    await open_unless_there(ledger, opening(TRIAL, title="Try signing here", provenance="synthetic"), import_actor())
+    return Loaded(TRIAL, Report())
+
+
 LOADERS: Final = (
     load_page,
     load_reconstruction,
@@ -166,6 +173,7 @@ LOADERS: Final = (
     load_consultation,
     load_resolution,
     load_manifesto,
+    load_trial,
 )
 
 

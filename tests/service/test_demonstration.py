@@ -139,6 +139,7 @@ def test_every_petition_says_what_it_is(demonstration: Demonstration) -> None:
         petitions.CONSULTATION: "synthetic reconstruction",
         petitions.RESOLUTION: "real log",
         petitions.MANIFESTO: "real log",
+        petitions.TRIAL: "synthetic reconstruction",
     }
     assert words.keys() == set(petitions.ALL)
     for petition, word in words.items():
