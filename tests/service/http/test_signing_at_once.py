@@ -210,6 +210,7 @@ async def test_what_cannot_be_written_is_said_to_be_not_recorded(
 
 async def test_what_is_not_known_is_said_to_be_unknown(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
     """If the writer could not learn what became of it, then it is 503 `outcome-unknown`, never a refusal."""
+
     class Forgetful(Writer):
         async def submit(self, submission: Submission) -> Outcome:
             await super().submit(submission)
