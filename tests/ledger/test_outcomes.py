@@ -150,6 +150,8 @@ async def test_a_connection_cut_at_commit_changes_no_answer(
         repeats = await site.submit_all(asked[:20])
     assert (wire.lost_answers, wire.lost_commits) == (0, 0)
     assert reasons(outcomes) == {22: "unknown-signature"}
+    # What was stored the first time is answered as the first time, and not as a repeat: only s0's second asking is one.
+    assert [n for n, each in enumerate(outcomes) if isinstance(each, Accepted) and each.repeated] == [20]
     log = await stored(petition)
     assert [signature for _, signature, _ in log] == [some_id(f"{PETITION}/s{n}/1") for n in [*range(20), 1]]
     for outcome, repeat, (position, signature, _) in zip(outcomes, repeats, log, strict=False):
