@@ -83,8 +83,8 @@ def normalised(identity: Identity, policy: EmailPolicy) -> bytes:
     """What identifies the signer: a kind, NUL, and the kind's own part, which so cannot be taken for another kind's.
 
     An imported signer with an address is the person who signs live with it. A reference is taken as it is, letter by
-    letter, beside whose it is. An organisation's name is compared in NFKC, case-folded, without what cannot be seen, its spaces collapsed.
-    Raises EmailRefused, or IdentityRefused where nothing is left or the text is not Unicode.
+    letter, beside whose it is. An organisation's name is compared in NFKC, case-folded, without what cannot be seen,
+    its spaces collapsed. Raises EmailRefused, or IdentityRefused where nothing is left or the text is not Unicode.
     """
     match identity:
         case Email(address=address) | Imported(email=str() as address):
@@ -107,9 +107,9 @@ def signer_token(petition_key: bytes, identity: Identity, policy: EmailPolicy) -
 def canonical_pii(identity: Identity) -> bytes:
     """The identity as given, in canonical bytes: what the vault keeps and the leaf commits to.
 
-    An object of the members of the signing body: `email`, `name`, `postcode`; `ref`, and the `site` whose reference it
-    is; `organisation` with `name` and `reference`; or `signer` and `email` of an imported row. Absent members are absent. Raises schemas.canonical's
-    NotCanonical.
+    An object of the members of the signing body: `email`, `name`, `postcode`; `ref`, and the `site` whose reference
+    it is; `organisation` with `name` and `reference`; or `signer` and `email` of an imported row. Absent members are
+    absent. Raises schemas.canonical's NotCanonical.
     """
     match identity:
         case Email(address, name, postcode):
@@ -129,6 +129,11 @@ def pii_commit(nonce: bytes, pii: bytes) -> bytes:
     if len(nonce) != NONCE_BYTES:
         raise ValueError("a commitment's nonce has 32 bytes")
     return hmac.digest(nonce, _PII_COMMIT + pii, "sha256")
+
+
+def key_check(root_key: bytes) -> bytes:
+    """What tells this root key from any other, without being of any use to derive it: 16 bytes."""
+    return hmac.digest(root_key, b"petition-ledger/key-check/v1", "sha256")[:16]
 
 
 def petition_key(root_key: bytes, petition_id: str) -> bytes:

@@ -1,5 +1,6 @@
 """`ledger`: the command line's root. Each group of commands has a module of its own in `service.commandline`."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -40,6 +41,12 @@ def root(
 
 def main() -> None:
     """The console script."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for as long as we live
+        else:
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         app()
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ password.
 """
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,12 @@ from uuid import UUID
 import asyncpg
 
 from ledger.connecting import Connection, Role, connect
-from ledger.identity import petition_key
+from ledger.identity import key_check, petition_key
 from ledger.keys import KeyUnavailable, load_or_create_root_key, load_root_key
 from ledger.migrations import LEDGER, MigrationRefused, is_current, migrate
 from ledger.writer import BOUND, Writer
 from schemas.envelope import is_source
-from schemas.ids import Position
+from service.embedded import place as embedded
 from service.embedded.server import EmbeddedUnavailable
 from service.embedded.sharing import shared
 from service.settings import Settings
@@ -50,7 +51,6 @@ class Ledger:
     dsn: str
     origin: str
     key_file: Path
-    may_create: bool
 
     async def connect(self, role: Role) -> Connection:
         """A connection in one role. Raises Unavailable."""
@@ -66,12 +66,9 @@ class Ledger:
     def petition_key(self, petition: str) -> bytes:
         """The petition's own key, for tokens of signers and of files' rows. Raises Unavailable."""
         try:
-            if not self.may_create:
-                return petition_key(load_root_key(self.key_file), petition)
-            self.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return petition_key(load_or_create_root_key(self.key_file), petition)
-        except (KeyUnavailable, OSError) as error:
-            raise Unavailable(str(error)) from None
+            return petition_key(load_root_key(self.key_file), petition)
+        except KeyUnavailable as error:
+            raise Unavailable(f"{error}.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +87,15 @@ class Place:
 
         Raises Unavailable.
         """
+        key_file = self.settings.vault_key_file or self.settings.home / "keys" / "vault.key"
         try:
             if self.administrator is not None:
                 await self._prepare_embedded(say)
             else:
                 await self._prepare_given(say)
             fixed = await self._fixed_origin()
+            if self.may_create:
+                await self._settle_key(key_file)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             raise Unavailable(f"The database cannot be used ({type(error).__name__}).") from None
         except MigrationRefused as refusal:
@@ -105,8 +105,7 @@ class Place:
             raise Unavailable("LEDGER_ORIGIN is printable ASCII without spaces and without `+`.")
         if fixed is not None and chosen != fixed:
             raise Unavailable(f"LEDGER_ORIGIN names another ledger: this one is {fixed}, for ever.")
-        key_file = self.settings.vault_key_file or self.settings.home / "keys" / "vault.key"
-        yield Ledger(self.dsn, chosen, key_file, self.may_create)
+        yield Ledger(self.dsn, chosen, key_file)
 
     async def _prepare_embedded(self, say: Say) -> None:
         assert self.administrator is not None
@@ -129,15 +128,39 @@ class Place:
             await owner.close()
 
     async def _prepare_given(self, say: Say) -> None:
-        connection = await asyncpg.connect(self.dsn)
+        """The login owns nothing, so that it looks as a reader; it migrates only where it may."""
+        with contextlib.suppress(asyncpg.PostgresError):  # no such role yet, or not for this login
+            reader = await connect(self.dsn, "ledger_reader")
+            try:
+                if await is_current(reader, MIGRATIONS):
+                    return
+            finally:
+                await reader.close()
+        if not self.may_create:
+            raise Unavailable("The database's schema is not up to date; run `ledger migrate` as a login that owns it.")
+        migrator = await asyncpg.connect(self.dsn)
         try:
-            if await is_current(connection, MIGRATIONS):
-                return
-            if not self.may_create:
-                raise Unavailable("The database's schema is not up to date; run `ledger migrate`.")
-            await migrate(connection, MIGRATIONS, say)
+            await migrate(migrator, MIGRATIONS, say)
         finally:
-            await connection.close()
+            await migrator.close()
+
+    async def _settle_key(self, path: Path) -> None:
+        """See that the vault's key is the one that this ledger was made with; the first one is made and stated."""
+        admin = await connect(self.dsn, "ledger_admin")
+        try:
+            stated: bytes | None = await admin.fetchval("SELECT ledger.stated_key()")
+            try:
+                if stated is None:
+                    key = _made_key(path)
+                    stated = await admin.fetchval("SELECT ledger.state_key($1)", key_check(key))
+                else:
+                    key = load_root_key(path)
+            except (KeyUnavailable, OSError) as error:
+                raise Unavailable(f"{error}. Without its vault key this ledger would count everybody twice.") from None
+            if key_check(key) != stated:
+                raise Unavailable(f"{path} is not the vault key that this ledger was made with.")
+        finally:
+            await admin.close()
 
     async def _fixed_origin(self) -> str | None:
         reader = await connect(self.dsn, "ledger_reader")
@@ -155,22 +178,30 @@ def place(settings: Settings, say: Say = lambda _: None, *, create: bool) -> Ite
         yield Place(settings, settings.database_url, None, create)
         return
     home = settings.home.absolute()
-    if not create and not home.is_dir():
-        raise Unavailable(f"There is no ledger at {home}. Set LEDGER_HOME to where one is.")
-    try:
-        if create:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with shared(home, say, programs=settings.postgres_bin) as server:
-            yield Place(
-                settings.model_copy(update={"home": home}),
-                server.dsn(DATABASE, LOGIN),
-                server.dsn,
-                create,
-            )
-    except EmbeddedUnavailable as error:
-        raise Unavailable(str(error)) from None
-    except OSError as error:
-        raise Unavailable(f"{home} cannot be used ({error.strerror or type(error).__name__}).") from None
+    with contextlib.ExitStack() as stack:
+        try:
+            if create:
+                home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            elif not embedded.Place(home).data.is_dir():
+                raise Unavailable(f"There is no ledger at {home}. Set LEDGER_HOME to where one is.")
+            server = stack.enter_context(shared(home, say, programs=settings.postgres_bin))
+        except EmbeddedUnavailable as error:
+            raise Unavailable(str(error)) from None
+        except OSError as error:
+            raise Unavailable(f"{home} cannot be used ({error.strerror or type(error).__name__}).") from None
+        placed = settings.model_copy(update={"home": home})
+        yield Place(placed, server.dsn(DATABASE, LOGIN), server.dsn, create)
+
+
+def _made_key(path: Path) -> bytes:
+    """The root key in this file, made where there is none. What root makes belongs to whom the directory belongs."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = load_or_create_root_key(path)
+    if os.geteuid() == 0:
+        owner = path.parent.parent.stat()
+        for made in (path.parent, path):
+            os.chown(made, owner.st_uid, owner.st_gid)
+    return key
 
 
 async def running_corrections(connection: Connection, petition: str) -> list[UUID]:
@@ -179,9 +210,9 @@ async def running_corrections(connection: Connection, petition: str) -> list[UUI
     return [row["correction"] for row in rows]
 
 
-async def head(connection: Connection) -> Position:
-    """The position of the last event."""
-    return Position(await connection.fetchval("SELECT position FROM ledger.head"))
+async def petition_exists(connection: Connection, petition: str) -> bool:
+    """Whether there is a petition of this id. The connection is in the role `ledger_admin`."""
+    return await connection.fetchval("SELECT basis FROM ledger.petition_rules($1)", petition) is not None
 
 
 async def _grant_roles(owner: "asyncpg.Connection[Any]") -> None:

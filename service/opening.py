@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from importlib.resources import files
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -73,11 +75,18 @@ def opening(
 
 
 def known_zone(timezone: str) -> ZoneInfo:
-    """The zone of this IANA name. Raises OpeningRefused."""
-    try:
-        return ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise OpeningRefused("The time zone is not one of the IANA database.") from None
+    """The zone of this name in the IANA database. Raises OpeningRefused.
+
+    Names that mean something else on every machine (`localtime`) are no names of the database.
+    """
+    if timezone not in _zone_names():
+        raise OpeningRefused("The time zone is not one of the IANA database.")
+    return ZoneInfo(timezone)
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 
 
 def read_question(text: str) -> tuple[str, tuple[str, ...]]:

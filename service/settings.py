@@ -17,7 +17,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 class Settings(BaseSettings):
     """Every setting, with its environment variable and its default. Times are in seconds."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", env_prefix="LEDGER_")
+    model_config = SettingsConfigDict(
+        frozen=True, populate_by_name=True, extra="ignore", env_prefix="LEDGER_", env_ignore_empty=True
+    )
 
     # Before the URL, which is validated with it.
     database_url_file: Path | None = Field(

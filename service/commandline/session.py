@@ -5,6 +5,7 @@ database or a key is not available. This module is the one place that turns our 
 """
 
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,6 +20,8 @@ DONE: Final = 0
 FINDING: Final = 1
 WRONG_CALL: Final = 2
 NOT_AVAILABLE: Final = 3
+TERMINATED: Final = 143
+"""As a shell counts it: 128 and the number of SIGTERM."""
 
 # What a terminal may act upon instead of showing: C0 and C1 controls but tab and newline, bidi controls, zero-widths.
 _UNSHOWN: Final = {
@@ -80,16 +83,27 @@ def run(
 
     configure()
     code: int | None = None
+    # A command that serves hears SIGTERM itself. For any other it is an interrupt, so that what was entered is left.
+    ends = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ends:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         settings = Settings()
         with place(settings, say if on_terminal() else _silent, create=create) as where:
 
             async def inside() -> int | None:
+                task = asyncio.current_task()
+                if ends and task is not None:
+                    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
                 async with where.ledger(say if on_terminal() else _silent, origin=origin) as ledger:
                     return await work(ledger)
 
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 code = runner.run(inside())
+    except (typer.Exit, KeyboardInterrupt):
+        raise
+    except asyncio.CancelledError:
+        stop(TERMINATED, "Stopped. What was recorded before stays recorded.")
     except WrongCall as error:
         stop(WRONG_CALL, str(error))
     except Unavailable as error:
@@ -102,6 +116,9 @@ def run(
             sys.stdout.close()
     except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
         stop(NOT_AVAILABLE, f"The database did not carry this out ({type(error).__name__}).")
+    except Exception as error:
+        # Whatever else a driver, a disk or a mistake of ours can bring: its text may hold input or a password.
+        stop(NOT_AVAILABLE, f"This could not be carried out ({type(error).__name__}).")
     raise typer.Exit(code or DONE)
 
 

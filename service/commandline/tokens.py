@@ -29,6 +29,7 @@ def create(
     from ledger.access import TokenRefused, TokenRole, create_token
     from schemas.ids import is_petition_id
     from schemas.instants import InstantRefused, read_instant
+    from service.database import petition_exists
 
     if role not in get_args(TokenRole):
         stop(WRONG_CALL, f"A role is {', '.join(get_args(TokenRole))}.")
@@ -42,6 +43,8 @@ def create(
     async def work(ledger: "Ledger") -> None:
         connection = await ledger.connect("ledger_admin")
         try:
+            if petition is not None and not await petition_exists(connection, petition):
+                raise WrongCall("There is no petition of this id.")
             token = await create_token(
                 connection,
                 role,  # type: ignore[arg-type]  # one of them, as was seen above

@@ -49,7 +49,7 @@ class Orders:
             "figures": str(self.figures),
             # The URL was read from its file already.
             "settings": {**service.settings.model_dump(mode="json"), "database_url_file": None},
-            "ledger": [ledger.dsn, ledger.origin, str(ledger.key_file), ledger.may_create],
+            "ledger": [ledger.dsn, ledger.origin, str(ledger.key_file)],
             "role": service.role,
             "host": service.host,
             "port": service.port,
@@ -61,9 +61,9 @@ class Orders:
     def read(cls, line: bytes) -> Self:
         """The orders that a supervisor wrote. Whatever is wrong with them is a fault of ours, and raises."""
         told: dict[str, Any] = orjson.loads(line)
-        dsn, origin, key_file, may_create = told["ledger"]
+        dsn, origin, key_file = told["ledger"]
         service = Service(
-            Ledger(dsn, origin, Path(key_file), may_create),
+            Ledger(dsn, origin, Path(key_file)),
             Settings(**told["settings"]),
             told["role"],
             told["host"],

@@ -9,6 +9,7 @@ import pytest
 
 from ledger.connecting import Connection
 from ledger.intake.report import Report
+from ledger.keys import load_or_create_root_key
 from service.database import Ledger
 from service.importing import ImportRefused, import_log, import_page, read_page
 from service.opening import opening
@@ -42,7 +43,7 @@ from service.importing import import_log
 from service.opening import opening
 
 async def work():
-    ledger = Ledger(sys.argv[1], "test.example/ledger", Path(sys.argv[2]), True)
+    ledger = Ledger(sys.argv[1], "test.example/ledger", Path(sys.argv[2]))
     report = await import_log(
         ledger, opening("p"), Path(sys.argv[3]), mapping={}, kinds={}, zone=None, actor=sys.argv[4]
     )
@@ -58,7 +59,9 @@ class Killed(Exception):
 
 @pytest.fixture
 def ledger(ledger_database: LedgerDatabase, tmp_path: Path) -> Ledger:
-    return Ledger(ledger_database.url, "test.example/ledger", tmp_path / "keys" / "vault.key", may_create=True)
+    key_file = tmp_path / "vault.key"
+    load_or_create_root_key(key_file)
+    return Ledger(ledger_database.url, "test.example/ledger", key_file)
 
 
 async def imported(ledger: Ledger, path: Path, petition: str = "p") -> Report:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ledger.access import TokenRole, create_token
 from ledger.connecting import Role, connect, settings
+from ledger.keys import load_or_create_root_key
 from ledger.writer import Writer
 from schemas.commands import Accepted, Command, Submission
 from service.credentials import Tokens
@@ -141,7 +142,8 @@ async def counter(
     tokens: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Counter]:
     """Serve until the block ends. `writer` and `tokens` change how those two are made."""
-    ledger = Ledger(database.url, SOURCE, directory / "vault.key", True)
+    load_or_create_root_key(directory / "vault.key")
+    ledger = Ledger(database.url, SOURCE, directory / "vault.key")
 
     def usual(role: Role) -> Writer:
         return Writer(lambda: connect(database.url, role), role, SOURCE)

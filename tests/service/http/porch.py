@@ -140,7 +140,7 @@ async def served(database: LedgerDatabase, home: Path, role: str = "all", **chos
         assert await snapshots.wait_for(0, PATIENCE)
         context = Context(
             settings=Settings(home=home, **chosen),
-            ledger=Ledger(database.url, SOURCE, home / "vault.key", may_create=True),
+            ledger=Ledger(database.url, SOURCE, home / "vault.key"),
             public=pools[0],
             audit=pools[1],
             signing=cast(Writer, None),
