@@ -13,9 +13,11 @@ from hashlib import sha256
 from typing import Final, Literal
 
 from ledger.connecting import Connection
+from ledger.sql_files import queries
 
 TokenRole = Literal["site", "admin", "auditor", "privacy"]
 PREFIX: Final = "slt_"
+SQL: Final = queries("ledger", "sql/queries/access.sql")
 _RATE: Final = re.compile(r"[1-9][0-9]{0,5}/(?:s|min|h)", re.ASCII)
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
 
@@ -59,13 +61,10 @@ async def create_token(
         raise TokenRefused("A rate is a number of requests per second, N/s (or N/min, N/h).")
     token = PREFIX + secrets.token_urlsafe(32)
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('access.tokens'), hashtext($1))", name)
-        actor = await connection.fetchval(
-            "SELECT actor FROM access.tokens WHERE role = $1 AND name = $2 LIMIT 1", role, name
-        )
+        await connection.execute(SQL["one_principal_at_a_time"], name)
+        actor = await connection.fetchval(SQL["actor_of"], role, name)
         await connection.execute(
-            "INSERT INTO access.tokens (sha256, actor, role, name, petition, rate, expires)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            SQL["create"],
             sha256(token.encode()).digest(),
             actor or f"{role}:{secrets.token_hex(6)}",
             role,
@@ -79,20 +78,11 @@ async def create_token(
 
 async def list_tokens(connection: Connection) -> list[TokenListed]:
     """Every token, oldest first."""
-    rows = await connection.fetch(
-        "SELECT encode(sha256, 'hex') AS hash, actor, role, name, petition, rate, created, expires, revoked, last_used"
-        " FROM access.tokens ORDER BY created, sha256"
-    )
-    return [TokenListed(id=row["hash"][:12], **{key: row[key] for key in list(row.keys())[1:]}) for row in rows]
+    return [TokenListed(**dict(row.items())) for row in await connection.fetch(SQL["list"])]
 
 
 async def revoke_token(connection: Connection, id: str) -> bool:
     """Revoke the token of this id; whether there was one that was not revoked yet."""
     if not re.fullmatch(r"[0-9a-f]{12}", id, re.ASCII):
         return False
-    revoked = await connection.fetch(
-        "UPDATE access.tokens SET revoked = clock_timestamp()"
-        " WHERE left(encode(sha256, 'hex'), 12) = $1 AND revoked IS NULL RETURNING actor",
-        id,
-    )
-    return bool(revoked)
+    return bool(await connection.fetch(SQL["revoke"], id))

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Final, cast
 from uuid import UUID
 
-from ledger.drafts import AsIs, Decision, Draft, draft
+from ledger.drafts import Decision, Draft, draft
 from ledger.signature import invalidate, reinstate
 from ledger.state import CorrectionState, Member, SignatureState
 from schemas.events import Approval, CorrectionCompleted, CorrectionKind, CorrectionOpened, Reason
@@ -84,7 +84,7 @@ def freeze(
 
 def judge_member(correction: CorrectionState, state: SignatureState, now: datetime) -> Decision:
     """What applying the correction to one signature gives: its compensating events, or why it is skipped."""
-    imported = correction.effective is not None or correction.actor.startswith("import:")
+    imported = correction.effective is not None or correction.is_imported
     at, reason = correction.effective, cast(Reason, correction.reason)
     if correction.kind == "invalidate":
         return invalidate(state, correction.correction, reason, at, now, imported)
@@ -97,8 +97,3 @@ def complete_when_done(correction: CorrectionState) -> list[Draft]:
         return []
     fact = CorrectionCompleted(correction=correction.correction, applied=correction.applied, skipped=correction.skipped)
     return [draft(fact, correction.effective)]
-
-
-def is_applied(decision: Decision) -> bool:
-    """Whether a member's decision holds events, rather than a reason to skip it."""
-    return not isinstance(decision, AsIs) and isinstance(decision, tuple | list)

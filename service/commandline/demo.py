@@ -73,15 +73,16 @@ async def _demonstrate(ledger: "Ledger", address: str | None) -> None:
 
 
 async def _refuse_what_is_not_ours(ledger: "Ledger") -> None:
+    from projections.reading import rows
     from service.demo.petitions import ALL
 
     await catch_up_projections(ledger)
     connection = await ledger.connect("ledger_reader")
     try:
-        rows = await connection.fetch("SELECT id FROM projections.current_petitions")
+        _, found = await rows(connection, "petitions")
     finally:
         await connection.close()
-    if {row["id"] for row in rows} - set(ALL):
+    if {row["id"] for row in found} - set(ALL):
         raise WrongCall("This database holds petitions of its own. Give the demonstration another LEDGER_HOME.")
 
 
@@ -117,13 +118,11 @@ async def _check_claims(ledger: "Ledger") -> None:
 async def _summarise(ledger: "Ledger", petition: str) -> None:
     """One petition's count, and its tally by answer where it asked something."""
     from projections.asking.counting import count
+    from projections.reading import rows
     from service.commandline.telling import tell_answers, tell_count
 
     async with reading(ledger, petition) as (connection, number, shown):
         tell_count(shown, await count(connection, number))
-        rows = await connection.fetch(
-            "SELECT substr(dimension, 8) AS question, value, standing FROM projections.current_tally"
-            " WHERE petition = $1 AND dimension LIKE 'answer:%' AND standing > 0 ORDER BY dimension, value DESC",
-            petition,
-        )
-        tell_answers([(row["question"], row["value"], row["standing"]) for row in rows])
+        _, found = await rows(connection, "tally", petition)
+        answers = [row for row in found if row["dimension"].startswith("answer:") and row["standing"]]
+        tell_answers([(row["dimension"].removeprefix("answer:"), row["value"], row["standing"]) for row in answers])
