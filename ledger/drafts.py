@@ -70,6 +70,9 @@ TOO_EARLY: Final = Refused(
 )
 FUTURE: Final = Refused("validation-failed", "in-the-future", "The effective time lies more than 60 seconds ahead.")
 STALE: Final = Refused("precondition-failed", "stale", "The petition was declared upon since this was read.")
+NOT_PUBLIC: Final = Refused(
+    "validation-failed", "public-form", "Country, region, name or reference is not of the form that may be public."
+)
 NO_SUCH_TEXT: Final = Refused("validation-failed", "unknown-text-version", "The petition has no text of this version.")
 NO_SUCH_ANSWER: Final = Refused(
     "validation-failed", "unknown-answer", "The petition asks no such question, or not with this choice."

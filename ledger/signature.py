@@ -24,6 +24,7 @@ from ledger.drafts import (
     NO_SUCH_ANSWER,
     NO_SUCH_TEXT,
     NOT_HELD,
+    NOT_PUBLIC,
     OBSERVED,
     TOO_EARLY,
     WITHDRAWN,
@@ -41,6 +42,7 @@ from schemas.events import (
     SignatureInvalidated,
     SignatureReinstated,
     SignatureWithdrawn,
+    is_public_form,
     signature_recorded_data,
 )
 
@@ -73,6 +75,10 @@ def record(
         return NO_SUCH_TEXT
     if command.answers and not _asked(petition, command.answers):
         return NO_SUCH_ANSWER
+    if not is_public_form(
+        command.channel, command.kind, command.name, command.reference, command.country, command.region
+    ):
+        return NOT_PUBLIC
     confirmed = petition.confirmation == "none" if command.confirmed is None else command.confirmed
     public = petition.public_fields
     country = command.country if "country" in public else None

@@ -9,11 +9,21 @@ itself: title, addressee, headline, the name of an organisation.
 """
 
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from schemas.canonical import from_base64, to_base64
 from schemas.ids import LARGEST_POSITION, read_uuid
@@ -365,6 +375,33 @@ Fact = (
 
 CATALOGUE: dict[str, type[Fact]] = {fact.type: fact for fact in get_args(Fact)}
 """Every event type that this version of the code knows, with the model of its `data`."""
+
+
+@lru_cache(maxsize=4096)  # of a few words each, which come again in row after row
+def is_public_form(
+    channel: str, kind: str, name: str | None, reference: str | None, country: str | None, region: str | None
+) -> bool:
+    """Whether these may stand in a `signature.recorded.v1`: what the model says, asked once for each combination."""
+    try:
+        SignatureRecorded.model_validate(
+            {
+                "signature": UUID(int=0),
+                "signer_ref": bytes(16),
+                "pii_commit": bytes(32),
+                "confirmed": True,
+                "channel": channel,
+                "kind": kind,
+                "name": name,
+                "reference": reference,
+                "text_version": 1,
+                "at_known": True,
+                "country": country,
+                "region": region,
+            }
+        )
+    except ValidationError:
+        return False
+    return True
 
 
 def signature_recorded_data(

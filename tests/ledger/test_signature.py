@@ -202,3 +202,16 @@ def test_a_signature_of_another_petition_is_not_found() -> None:
     named = desk.known.signatures[some_id("other/she/1")].signature
     (outcome,) = desk.ask(by_site(replace(withdrawing("she"), signature=named)))
     assert refusal(outcome) == "unknown-signature"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"country": "gb"}, {"country": "England"}, {"region": "a region"}, {"kind": "organisation"}, {"reference": "R 9"}],
+    ids=str,
+)
+def test_what_may_not_be_public_is_refused_before_it_is_a_leaf(wrong: dict[str, Any]) -> None:
+    """If a command carries a public field of a wrong form, then it is refused: a leaf would stop every fold for ever."""
+    desk = Desk()
+    (outcome,) = desk.ask(by_site(recording("a", 1, **wrong)))
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == "public-form"
