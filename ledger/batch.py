@@ -111,7 +111,7 @@ class Batch:
         )
 
     def beside(self) -> tuple[list[Any], ...]:
-        """The arguments of `ledger.keep_beside`: columns of what the vault keeps with the new signatures. Else empty."""
+        """The arguments of `ledger.keep_beside`: columns of what the vault keeps with new signatures. Else empty."""
         if not self._evidence and not self._comments:
             return ()
         return *_columns(self._evidence, 3), *_columns(self._comments, 2)
@@ -213,6 +213,8 @@ class Batch:
         token = self.known.aliases.get((petition.petition, command.token), command.token)
         signer = self.known.signers.get((petition.petition, token))
         latest = None if signer is None else self.known.signatures[signer.signature]
+        if command.imported and latest is not None:
+            self._catch_up(petition, latest)
         decision = signatures.record(petition, signer, latest, command, self.now)
         if isinstance(decision, Refused):
             return decision, None
@@ -247,6 +249,8 @@ class Batch:
             return state, None
         if petition.basis != "itemised":
             return OBSERVED, None
+        if command.imported:
+            self._catch_up(petition, state)
         decision = judge(petition, state, command.at, self.now, command.imported)
         if isinstance(decision, Refused):
             return decision, None
@@ -273,10 +277,13 @@ class Batch:
         """Open a correction over the rows that are new and eligible, and apply its first chunk.
 
         The answer's `rows` says of each row what became of it: `appended`, `already-there`, `duplicate`, or why it was
-        refused.
+        refused. Where corrections that came before have so much left to do to these signatures that one transaction
+        does not hold it, a chunk of that is done, `rows` is absent, and the same has to be asked again.
         """
         if petition.basis != "itemised":
             return OBSERVED
+        if self._falls_behind(petition, command):
+            return Accepted({"position": self.position}, repeated=True)
         chosen: dict[UUID, list[bytes]] = {}
         trial = CorrectionState(
             command.correction, petition.petition, command.kind, command.reason, actor, "running", command.at, None,
@@ -319,6 +326,8 @@ class Batch:
         self.known.members[command.correction] = frozen.members
         for member in frozen.members:
             self._members[member.correction, member.ordinal] = member
+            if frozen.correction.is_imported:
+                self.known.unsettled.setdefault(member.signature, []).append(member)
         for signature, keys in chosen.items():
             for key in keys:
                 self._imported(petition, key, signature)
@@ -342,6 +351,28 @@ class Batch:
         self._apply_members(petition, correction, to_do[: corrections.CHUNK])
         remaining = correction.matched - correction.applied - correction.skipped
         return Accepted({"correction": str(command.correction), "remaining": remaining, "position": self.position})
+
+    def _falls_behind(self, petition: PetitionState, command: CorrectImported) -> bool:
+        """Catch up for a correction's rows, by a chunk at most; whether more than that was to do."""
+        if not self.known.unsettled:
+            return False
+        named = {}
+        for token, _ in command.rows:
+            state = self._named(petition, None, token)
+            if isinstance(state, SignatureState) and self._to_do(state):
+                named[state.signature] = state
+        for state in list(named.values())[: corrections.CHUNK]:
+            self._catch_up(petition, state)
+        return len(named) > corrections.CHUNK
+
+    def _catch_up(self, petition: PetitionState, state: SignatureState) -> None:
+        """Do to a signature what running imported corrections have still to do: a row is judged after them, whoever
+        imports it."""
+        for member in self._to_do(state):
+            self._apply_members(petition, self.known.corrections[member.correction], [member])
+
+    def _to_do(self, state: SignatureState) -> list[Member]:
+        return [member for member in self.known.unsettled.get(state.signature, ()) if member.outcome is None]
 
     def _apply_members(self, petition: PetitionState, correction: CorrectionState, members: Sequence[Member]) -> None:
         for member in members:

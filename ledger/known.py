@@ -4,8 +4,10 @@
 `Known`. Pure. This module must never ask for a whole petition: only for what the commands name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any, assert_never
+from uuid import UUID
 
 from ledger.correction import CHUNK
 from ledger.state import CorrectionState, Known, Member, PetitionState, SignatureState, SignerState
@@ -24,11 +26,15 @@ from schemas.commands import (
     WithdrawSignature,
 )
 
-READ_STATE = "SELECT (s).* FROM ledger.read_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s"
+READ_STATE = (
+    "SELECT (s).*, (u).running, (u).members AS unsettled"
+    " FROM ledger.read_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s,"
+    " LATERAL ledger.unsettled_members($12, (s).signatures) AS u"
+)
 
 
 def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
-    """The arguments of `ledger.read_state` for these submissions, in order."""
+    """The arguments of `READ_STATE` for these submissions, in order."""
     ids: dict[str, None] = {}
     token_ids: list[str] = []
     tokens: list[bytes] = []
@@ -39,6 +45,7 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
     answer_ids: list[str] = []
     answer_keys: list[bytes] = []
     corrections = []
+    importing: dict[str, None] = {}
     for submission in submissions:
         command = submission.command
         ids[command.petition] = None
@@ -51,18 +58,23 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
             imports.append(submission.import_key)
         match command:
             case RecordSignature():
+                if command.imported:
+                    importing[command.petition] = None
                 token_ids.append(command.petition)
                 tokens.append(command.token)
                 if command.alias is not None:
                     token_ids.append(command.petition)
                     tokens.append(command.alias)
             case ConfirmSignature() | WithdrawSignature():
+                if command.imported:
+                    importing[command.petition] = None
                 if command.signature is not None:
                     named.append(command.signature)
                 elif command.token is not None:
                     token_ids.append(command.petition)
                     tokens.append(command.token)
             case CorrectImported():
+                importing[command.petition] = None
                 corrections.append(command.correction)
                 for token, row in command.rows:
                     token_ids.append(command.petition)
@@ -79,12 +91,15 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
                 assert_never(command)
     return (
         list(ids), token_ids, tokens, named, import_ids, imports, credentials, answer_ids, answer_keys, corrections,
-        CHUNK,
+        CHUNK, list(importing),
     )  # fmt: skip
 
 
 def known(row: Mapping[str, Any]) -> Known:
-    """The state that a row of `ledger.read_state` holds. Arrays that were not asked for are NULL."""
+    """The state that a row of `READ_STATE` holds. Arrays that were not asked for are NULL."""
+    # A member that was read twice, as the next of its correction and as what a row names, is one member.
+    members = {(state["correction"], state["ordinal"]): Member.of(state) for state in row["members"] or ()}
+    unsettled = {(state["correction"], state["ordinal"]): Member.of(state) for state in row["unsettled"] or ()}
     return Known(
         petitions={state["id"]: PetitionState.of(state) for state in row["petitions"] or ()},
         signatures={state["signature"]: SignatureState.of(state) for state in row["signatures"] or ()},
@@ -95,13 +110,19 @@ def known(row: Mapping[str, Any]) -> Known:
             (state["credential"], state["petition"], state["key"]): (state["fingerprint"], state["answer"])
             for state in row["answers"] or ()
         },
-        corrections={state["correction"]: CorrectionState.of(state) for state in row["corrections"] or ()},
-        members=_members(row["members"] or ()),
+        corrections={
+            state["correction"]: CorrectionState.of(state)
+            for state in chain(row["corrections"] or (), row["running"] or ())
+        },
+        members=_grouped(members.values(), by=lambda member: member.correction),
+        unsettled=_grouped(
+            [members.get(place, each) for place, each in unsettled.items()], by=lambda member: member.signature
+        ),
     )
 
 
-def _members(rows: Iterable[Mapping[str, Any]]) -> dict[Any, list[Member]]:
-    members: dict[Any, list[Member]] = {}
-    for row in rows:
-        members.setdefault(row["correction"], []).append(Member.of(row))
-    return members
+def _grouped(members: Iterable[Member], by: Callable[[Member], UUID]) -> dict[UUID, list[Member]]:
+    groups: dict[UUID, list[Member]] = {}
+    for member in members:
+        groups.setdefault(by(member), []).append(member)
+    return groups

@@ -223,6 +223,11 @@ class CorrectionState:
             self.skipped,
         )
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether a file states it."""
+        return self.actor.startswith("import:")
+
 
 @dataclass(slots=True)
 class Member:
@@ -255,3 +260,5 @@ class Known:
     answers: dict[tuple[str, str, bytes], tuple[bytes, str]] = field(default_factory=dict)
     corrections: dict[UUID, CorrectionState] = field(default_factory=dict)
     members: dict[UUID, list[Member]] = field(default_factory=dict)
+    unsettled: dict[UUID, list[Member]] = field(default_factory=dict)
+    """By signature: what running imported corrections have still to do to it, the oldest correction first."""

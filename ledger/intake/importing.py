@@ -17,6 +17,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from ledger import correction as corrections
 from ledger.email_policy import EmailPolicy, EmailRefused
 from ledger.identity import Identity, IdentityRefused, Imported, Organisation, canonical_pii, pii_commit, signer_token
 from ledger.identity import import_key as keyed
@@ -94,7 +95,7 @@ class Importer:
     # -- preparing -----------------------------------------------------------------------------------------------------
 
     async def _prepared(self, steps: Iterator[Step]) -> "AsyncIterator[list[tuple[Step, Submission | str]]]":
-        while chunk := list(islice(steps, CHUNK)):
+        for chunk in _chunks(steps):
             yield [(step, self._prepare(step)) for step in chunk]
 
     def _prepare(self, step: Step) -> Submission | str:
@@ -195,10 +196,13 @@ class Importer:
                 for row in _rows(step):
                     self.refuse(row.line, submission)
             else:
-                await self._settle(step, next(outcomes))
+                await self._settle(step, submission, next(outcomes))
         self.progress(self.report.read)
 
-    async def _settle(self, step: Step, outcome: Outcome) -> None:
+    async def _settle(self, step: Step, submission: Submission, outcome: Outcome) -> None:
+        while isinstance(step, Correction) and isinstance(outcome, Accepted) and "rows" not in outcome.answer:
+            # Corrections that came before had more to do to these signers than one transaction holds.
+            outcome = await self.writer.submit(submission)
         match step:
             case Single(row):
                 self._count(row.line, outcome)
@@ -263,6 +267,25 @@ class Importer:
 
 class _ReferenceWithoutOrganisation(ValueError):
     """A person's row has a reference, which is public and an organisation's alone."""
+
+
+def _chunks(steps: Iterator[Step]) -> Iterator[list[Step]]:
+    """The steps, as many at once as may be judged without waiting for one another.
+
+    A correction of more rows than one transaction applies goes on after its own submission was answered: it stands
+    alone, so that what comes behind it is not submitted before it is finished.
+    """
+    chunk: list[Step] = []
+    rows = 0
+    for step in steps:
+        size = len(_rows(step))
+        if chunk and (len(chunk) == CHUNK or rows + size > corrections.CHUNK):
+            yield chunk
+            chunk, rows = [], 0
+        chunk.append(step)
+        rows += size
+    if chunk:
+        yield chunk
 
 
 def _rows(step: Step) -> tuple[LogRow, ...]:
