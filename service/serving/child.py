@@ -7,6 +7,7 @@ This module must never open anything before it has its orders: most of a spare's
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -21,7 +22,7 @@ from service.logging import configure, places
 from service.serving.following import following
 from service.serving.listening import raise_descriptor_limit, share
 from service.serving.orders import FIGURES, WAITING, Orders
-from service.serving.supervisor import READY
+from service.serving.supervisor import LOADED, READY
 from service.serving.waiting import first
 from service.serving.worker import working
 
@@ -33,6 +34,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_descriptor_limit()
     collected()  # loads every route now, while nobody waits for them
+    _say(LOADED)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(_live()))
 
@@ -73,13 +75,13 @@ async def _carry_out(orders: Orders, stopping: asyncio.Event) -> None:
         case "worker":
             _show_figures(orders.figures)
             async with working(service, lambda: share(service.host, service.port, service.settings.backlog)):
-                _say_ready()
+                _say(READY)
                 await stopping.wait()
         case "projector":
             async with following(service) as reached:
                 await first(reached, stopping)
                 if reached.is_set():
-                    _say_ready()
+                    _say(READY)
                 await stopping.wait()
 
 
@@ -90,8 +92,9 @@ def _show_figures(figures: Path) -> None:
         file.rename(figures / file.name)
 
 
-def _say_ready() -> None:
-    os.write(1, READY)
+def _say(what: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the supervisor is gone, and so is its end of the other pipe
+        os.write(1, what)
 
 
 if __name__ == "__main__":

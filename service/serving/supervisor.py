@@ -24,15 +24,20 @@ from typing import Final
 import structlog
 from prometheus_client import multiprocess
 
+from service.database import Unavailable
 from service.serving.orders import FIGURES, WAITING, Orders, Service, Work
 from service.serving.waiting import first
 
+LOADED: Final = b"loaded\n"
+"""What a child says when it could do any work at once."""
 READY: Final = b"ready\n"
 """What a child says when it does its work."""
 SPARES: Final = 2
 """Children that wait: a second death while the first one's replacement is still loading must not take longer."""
 FORGIVEN: Final = 3
 """Children in a row that ended before they did any work, after which another is tried more and more slowly."""
+HOPELESS: Final = 8
+"""Children that ended before any of them did any work, after which the service gives up: the installation is broken."""
 SLOWEST: Final = 30.0
 """The longest pause before another attempt, in seconds."""
 KILLED: Final = 1.2
@@ -47,6 +52,7 @@ class _Child:
 
     process: Process
     taken: asyncio.Event = field(default_factory=asyncio.Event)
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -61,7 +67,9 @@ class _Child:
         """Hear what it says, to its end."""
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():
-            if line == READY:
+            if line == LOADED:
+                self.loaded.set()
+            elif line == READY:
                 self.ready.set()
         await self.process.wait()
         self.ended.set()
@@ -84,6 +92,9 @@ class Supervisor:
         self._watches: set[asyncio.Task[None]] = set()
         self._at_work = {"projector": asyncio.Event()}
         self._at_work |= {f"worker-{nth}": asyncio.Event() for nth in range(1, service.workers + 1)}
+        self._spare_loaded = asyncio.Event()
+        self._hopeless = asyncio.Event()
+        self._ended_at_once = 0
         self._keepers: list[asyncio.Task[None]] = []
 
     def rear(self) -> None:
@@ -99,10 +110,16 @@ class Supervisor:
         self._begun.set()
 
     async def accepting(self) -> None:
-        """Wait until every worker has accepted connections once."""
+        """Wait until every worker has accepted connections once, and a spare could take its place.
+
+        Raises Unavailable where none of them can begin.
+        """
         for name, at_work in self._at_work.items():
             if name != "projector":
-                await at_work.wait()
+                await first(at_work, self._hopeless)
+        await first(self._spare_loaded, self._hopeless)
+        if self._hopeless.is_set():
+            raise Unavailable("The processes of the service end before they begin; the log says why.")
 
     async def projected(self) -> None:
         """Wait until the projector has reached the head once."""
@@ -169,6 +186,10 @@ class Supervisor:
             async with self._reared:
                 self._spares.append(child)
                 self._reared.notify()
+            await first(child.taken, child.loaded, child.ended)
+            if child.loaded.is_set() and not child.taken.is_set():
+                log.info("supervisor.spare_waits", child_pid=child.process.pid)
+                self._spare_loaded.set()
             await first(child.taken, child.ended)
             if child.taken.is_set():
                 pause = 0.0
@@ -199,6 +220,10 @@ class Supervisor:
     def _forget(self, child: _Child, watched: "asyncio.Task[None]") -> None:
         self._children.discard(child)
         self._watches.discard(watched)
+        if not any(at_work.is_set() for at_work in self._at_work.values()):
+            self._ended_at_once += 1
+            if self._ended_at_once >= HOPELESS:
+                self._hopeless.set()
         multiprocess.mark_process_dead(child.process.pid, str(self._figures))  # type: ignore[no-untyped-call]
 
     async def _all_ended(self) -> None:

@@ -1,0 +1,208 @@
+"""Services as tests start them: `ledger serve` as a process of its own, asked over HTTP like any client would."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+from tests.embedded.commands import eventually, postmaster_of
+from tests.service.commands import PROGRAM, ROOT, environment
+
+STARTED = 60.0  # seconds; a bound for what takes a few
+STOPPED = 10.0  # seconds: what the interface promises
+
+__all__ = ["Served", "Service", "eventually", "postmaster_of", "serving"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """An answer; status 0 where there was none, and `body` then says why."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Service:
+    """One `ledger serve`. `address` is what it said it listens on."""
+
+    def __init__(self, process: "subprocess.Popen[str]", log: IO[bytes]) -> None:
+        self.process = process
+        self._log = log
+        self.address = ""
+
+    def wait_until_it_listens(self) -> None:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()  # bounded by the watchdog of `serving`
+        said = re.fullmatch(r"listening on (http://\S+)\n", line)
+        assert said is not None, f"{line!r}\n{self.log}"
+        self.address = said[1]
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        return Path(f"/proc/self/fd/{self._log.fileno()}").read_text()
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """Log lines of one kind, so far."""
+        found = []
+        for line in self.log.splitlines():
+            with contextlib.suppress(ValueError):
+                read = json.loads(line)
+                if isinstance(read, dict) and read.get("event") == event:
+                    found.append(read)
+        return found
+
+    def child(self, name: str) -> int:
+        """The process number of the child that does this work now, and has done it for a moment."""
+        alive = [line["child_pid"] for line in self.lines("supervisor.started") if line["child"] == name]
+        return int(alive[-1])
+
+    def get(self, path: str, timeout: float = 5.0) -> Served:
+        return self.ask("GET", path, None, timeout, {})
+
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Served:
+        return self.ask("POST", path, json.dumps(body).encode(), 12.0, headers or {})
+
+    def ask(self, method: str, path: str, body: bytes | None, timeout: float, headers: Mapping[str, str]) -> Served:
+        request = urllib.request.Request(self.address + path, body, method=method)
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
+        for name, value in headers.items():
+            request.add_header(name, value)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return Served(answer.status, answer.read())
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return Served(refused.code, refused.read())
+        except (OSError, HTTPException) as error:  # cut off: half an answer is none
+            return Served(0, type(error).__name__.encode())
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Tell it to stop; its exit code and how long it took, in seconds."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(STOPPED + 20)
+        return code, time.monotonic() - began
+
+    def children(self) -> set[int]:
+        """The processes below it, but those of the embedded server."""
+        return {pid for pid in _descendants(self.pid) if "postgres" not in _name(pid)}
+
+
+@contextlib.contextmanager
+def serving(home: Path, *arguments: str, listen: bool = True, **more: str) -> Iterator[Service]:
+    """`ledger serve --port 0` in this home; when the block ends, nothing of it is left, whatever happened."""
+    with tempfile.TemporaryFile() as log:
+        options = [] if "--port" in arguments else ["--port", "0"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "serve", *options, *arguments],
+            env=environment(home, **more), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+            text=True,
+        )  # fmt: skip
+        service = Service(process, log)
+        watched = {process.pid}
+        try:
+            if listen:
+                with _bounded(process):
+                    service.wait_until_it_listens()
+            watched |= service.children()
+            yield service
+        finally:
+            watched |= service.children() if process.poll() is None else set()
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(STOPPED + 5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(STOPPED)
+            assert process.stdout is not None
+            process.stdout.close()
+            for pid in watched - {process.pid}:  # a failed test must not leave them either
+                if "service.serving.child" in _arguments(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _bounded(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Ends the process, and so the wait for what it says, if it takes too long."""
+    timer = threading.Timer(STARTED, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def alive(pid: int) -> bool:
+    """Whether the process lives; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(holds: Callable[[], bool], seconds: float) -> float:
+    """How long it took until it held, in seconds. Fails if that is longer than it may be."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"did not come to hold within {seconds} s"
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def _descendants(pid: int) -> set[int]:
+    found: set[int] = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == pid:
+                    found |= {int(entry.name)} | _descendants(int(entry.name))
+    return found
+
+
+def _name(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text()
+    return ""
+
+
+def _arguments(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
