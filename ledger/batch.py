@@ -210,31 +210,61 @@ class Batch:
             self._texts.append((petition, text_version, text))
 
     def _record(self, petition: PetitionState, command: RecordSignature, actor: str) -> tuple[Outcome, UUID | None]:
-        token = self.known.aliases.get((petition.petition, command.token), command.token)
-        signer = self.known.signers.get((petition.petition, token))
-        latest = None if signer is None else self.known.signatures[signer.signature]
-        if command.imported and latest is not None:
-            self._catch_up(petition, latest)
+        signer, latest = self._signer(petition, command)
         decision = signatures.record(petition, signer, latest, command, self.now)
         if isinstance(decision, Refused):
             return decision, None
         if isinstance(decision, AsIs):
             assert latest is not None
+            self._learn(petition, command.token, command.alias)
             return Accepted({**_about(latest), "duplicate": True}, repeated=True), latest.signature
         for each in decision:
             self._evolve(petition, each, actor)
+        token = command.token if signer is None else signer.token
         signer_ref = command.signer_ref if signer is None else signer.signer_ref
         renewed = SignerState(petition.petition, token, signer_ref, command.signature)
         self.known.signers[renewed.petition, renewed.token] = self._signers[renewed.petition, renewed.token] = renewed
-        if command.alias is not None and (petition.petition, command.alias) not in self.known.aliases:
-            self.known.aliases[petition.petition, command.alias] = token
-            self._aliases.append((petition.petition, command.alias, token))
+        self._learn(petition, command.token, command.alias)
         self._identities.append((command.signature, command.pii, command.nonce))
         if command.evidence is not None:
             self._evidence.append((command.signature, command.evidence.ip, command.evidence.user_agent))
         if command.comment is not None:
             self._comments.append((command.signature, command.comment))
         return Accepted(_about(self.known.signatures[command.signature])), command.signature
+
+    def _signer(
+        self, petition: PetitionState, command: RecordSignature
+    ) -> tuple[SignerState | None, SignatureState | None]:
+        """Who signs, and her latest signature. Of two signers whom the row names, whoever cannot sign anew: both are
+        her, and she has at most one standing signature."""
+        found = [
+            (signer, self.known.signatures[signer.signature])
+            for signer in self._meant(petition, command.alias, command.token)
+        ]
+        if command.imported:
+            for _, latest in found:
+                self._catch_up(petition, latest)
+        barred = [(signer, latest) for signer, latest in found if latest.bars_signing]
+        return next(iter(barred or found), (None, None))
+
+    def _meant(self, petition: PetitionState, *tokens: bytes | None) -> list[SignerState]:
+        """The signers whom these tokens mean, in this order, each once."""
+        meant: dict[bytes, SignerState] = {}
+        for token in tokens:
+            if token is not None:
+                own = self.known.aliases.get((petition.petition, token), token)
+                if (signer := self.known.signers.get((petition.petition, own))) is not None:
+                    meant[signer.token] = signer
+        return list(meant.values())
+
+    def _learn(self, petition: PetitionState, *tokens: bytes | None) -> None:
+        """What a row was taken for tells that its tokens are one signer's: one that nobody knew becomes an alias. A
+        token that means somebody already goes on to mean her."""
+        signers = self._meant(petition, *tokens)
+        for token in tokens:
+            if token is not None and len(signers) == 1 and not self._meant(petition, token):
+                self.known.aliases[petition.petition, token] = signers[0].token
+                self._aliases.append((petition.petition, token, signers[0].token))
 
     def _follow(
         self,
@@ -244,7 +274,7 @@ class Batch:
         judge: Callable[[PetitionState, SignatureState, datetime | None, datetime, bool], Decision],
     ) -> tuple[Outcome, UUID | None]:
         """Confirm or withdraw a signature that is named by its id or by its signer."""
-        state = self._named(petition, command.signature, command.token)
+        state = self._named(petition, command.signature, command.token, command.alias)
         if isinstance(state, Refused):
             return state, None
         if petition.basis != "itemised":
@@ -260,14 +290,17 @@ class Batch:
             return Accepted({**_about(state), "duplicate": True}, repeated=True), state.signature
         for each in decision:
             self._evolve(petition, each, submission.actor)
+        self._learn(petition, command.token, command.alias)
         return Accepted({**_about(state), "position": self.position, "version": petition.version}), state.signature
 
-    def _named(self, petition: PetitionState, signature: UUID | None, token: bytes | None) -> SignatureState | Refused:
+    def _named(
+        self, petition: PetitionState, signature: UUID | None, token: bytes | None, alias: bytes | None
+    ) -> SignatureState | Refused:
+        """The signature of this id, or the latest of the signer whom these tokens mean. Of two signers, the one whose
+        was not withdrawn, and rather the one whom the file's own reference means."""
         if signature is None:
-            assert token is not None
-            token = self.known.aliases.get((petition.petition, token), token)
-            signer = self.known.signers.get((petition.petition, token))
-            return NO_SIGNER if signer is None else self.known.signatures[signer.signature]
+            latest = [self.known.signatures[signer.signature] for signer in self._meant(petition, alias, token)]
+            return next((state for state in latest if not state.withdrawn), latest[0]) if latest else NO_SIGNER
         state = self.known.signatures.get(signature)
         return NO_SIGNATURE if state is None or state.petition != petition.petition else state
 
@@ -290,8 +323,9 @@ class Batch:
             0, 0, 0
         )  # fmt: skip
         rows: list[str] = []
-        for token, key in command.rows:
-            state = self._named(petition, None, token)
+        aliases = command.aliases or (None,) * len(command.rows)
+        for (token, key), alias in zip(command.rows, aliases, strict=True):
+            state = self._named(petition, None, token, alias)
             if (petition.petition, key) in self.known.import_keys:
                 rows.append("already-there")
             elif isinstance(state, Refused):
@@ -299,6 +333,7 @@ class Batch:
             elif state.signature in chosen:
                 chosen[state.signature].append(key)
                 rows.append("duplicate")
+                self._learn(petition, token, alias)
             else:
                 decision = corrections.judge_member(trial, state, self.now)
                 if isinstance(decision, Refused):
@@ -306,6 +341,7 @@ class Batch:
                 else:
                     chosen[state.signature] = [key]
                     rows.append("appended")
+                    self._learn(petition, token, alias)
         if not chosen:
             return Accepted({"rows": rows, "remaining": 0}, repeated=True)
         if command.correction in self.known.corrections:
@@ -357,8 +393,9 @@ class Batch:
         if not self.known.unsettled:
             return False
         named = {}
-        for token, _ in command.rows:
-            state = self._named(petition, None, token)
+        aliases = command.aliases or (None,) * len(command.rows)
+        for (token, _), alias in zip(command.rows, aliases, strict=True):
+            state = self._named(petition, None, token, alias)
             if isinstance(state, SignatureState) and self._to_do(state):
                 named[state.signature] = state
         for state in list(named.values())[: corrections.CHUNK]:

@@ -60,24 +60,20 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
             case RecordSignature():
                 if command.imported:
                     importing[command.petition] = None
-                token_ids.append(command.petition)
                 tokens.append(command.token)
-                if command.alias is not None:
-                    token_ids.append(command.petition)
-                    tokens.append(command.alias)
+                tokens.extend(_there(command.alias))
             case ConfirmSignature() | WithdrawSignature():
                 if command.imported:
                     importing[command.petition] = None
                 if command.signature is not None:
                     named.append(command.signature)
-                elif command.token is not None:
-                    token_ids.append(command.petition)
-                    tokens.append(command.token)
+                else:
+                    tokens.extend(_there(command.token, command.alias))
             case CorrectImported():
                 importing[command.petition] = None
                 corrections.append(command.correction)
+                tokens.extend(_there(*command.aliases))
                 for token, row in command.rows:
-                    token_ids.append(command.petition)
                     tokens.append(token)
                     import_ids.append(command.petition)
                     imports.append(row)
@@ -89,10 +85,15 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
                 pass
             case _:
                 assert_never(command)
+        token_ids.extend([command.petition] * (len(tokens) - len(token_ids)))
     return (
         list(ids), token_ids, tokens, named, import_ids, imports, credentials, answer_ids, answer_keys, corrections,
         CHUNK, list(importing),
     )  # fmt: skip
+
+
+def _there(*tokens: bytes | None) -> list[bytes]:
+    return [token for token in tokens if token is not None]
 
 
 def known(row: Mapping[str, Any]) -> Known:

@@ -63,7 +63,7 @@ def record(
     """Sign. `signer` and `latest` are what is known of this signer in this petition."""
     if petition.basis != "itemised":
         return OBSERVED
-    if latest is not None and (latest.holds or not latest.withdrawn):
+    if latest is not None and latest.bars_signing:
         return AsIs(latest)
     at = command.at
     if at is not None and at > now + MAX_AHEAD:

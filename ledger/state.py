@@ -158,6 +158,11 @@ class SignatureState:
         return self.confirmed and not self.withdrawn and not self.holds
 
     @property
+    def bars_signing(self) -> bool:
+        """Whether its signer cannot sign anew (rule 5): it stands, or may again, or is held."""
+        return bool(self.holds) or not self.withdrawn
+
+    @property
     def name(self) -> str:
         """Its state in the words of the public surface. A withdrawal is the signer's own and outlasts every hold."""
         if self.withdrawn:

@@ -101,7 +101,7 @@ class RecordSignature:
 
     `imported` says whether it is judged by its effective time (`at`) or by when it is recorded. `at` is None where a
     live site names no time, and where the source of an import is undated. `alias` is the token of the reference by
-    which later rows of a file may name the signer, where `token` is made of something else. `comment` and `evidence`
+    which a file names the signer, where `token` is made of something else: either means her. `comment` and `evidence`
     are for the vault alone, like `pii`, and are kept only where this very signature is recorded.
     """
 
@@ -130,13 +130,15 @@ class RecordSignature:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmSignature:
-    """Confirm. The signature is named by its id, or by its signer's token where a file names signers."""
+    """Confirm. The signature is named by its id, or by its signer where a file names signers: by `token` and `alias`,
+    as in RecordSignature."""
 
     petition: str
     signature: UUID | None
     token: bytes | None
     imported: bool
     at: datetime | None = None
+    alias: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +150,14 @@ class WithdrawSignature:
     token: bytes | None
     imported: bool
     at: datetime | None = None
+    alias: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectImported:
     """One correction that a file states: these signers' signatures are invalidated, or reinstated, for one reason at
-    one time. `rows` are (signer token, import key) pairs; rows that were imported before fall out of it.
+    one time. `rows` are (signer token, import key) pairs; rows that were imported before fall out of it. `aliases` are
+    those of RecordSignature, one for each row, or empty where no row has one.
     """
 
     petition: str
@@ -162,6 +166,7 @@ class CorrectImported:
     reason: Reason
     rows: tuple[tuple[bytes, bytes], ...]
     at: datetime | None = None
+    aliases: tuple[bytes | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

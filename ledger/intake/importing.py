@@ -106,8 +106,10 @@ class Importer:
                     command: Command = self._command(row)
                     return Submission(command, self.actor, import_key=self._row_key(row))
                 case Correction(kind, at, reason, rows):
-                    members = tuple((self._named_token(row), self._row_key(row)) for row in rows)
-                    return Submission(CorrectImported(self.petition, uuid7(), kind, reason, members, at), self.actor)
+                    tokens, aliases = zip(*map(self._tokens, rows), strict=True)
+                    members = tuple(zip(tokens, map(self._row_key, rows), strict=True))
+                    correction = CorrectImported(self.petition, uuid7(), kind, reason, members, at, aliases)
+                    return Submission(correction, self.actor)
         except EmailRefused:
             return "email-invalid"
         except IdentityRefused:
@@ -120,24 +122,25 @@ class Importer:
             case "recorded":
                 return self._record(row)
             case "confirmed":
-                return ConfirmSignature(self.petition, None, self._named_token(row), True, row.at)
+                token, alias = self._tokens(row)
+                return ConfirmSignature(self.petition, None, token, True, row.at, alias)
             case "withdrawn":
-                return WithdrawSignature(self.petition, None, self._named_token(row), True, row.at)
+                token, alias = self._tokens(row)
+                return WithdrawSignature(self.petition, None, token, True, row.at, alias)
             case _:
                 raise AssertionError("a correction's rows come as one step")
 
     def _record(self, row: LogRow) -> RecordSignature:
         if row.reference is not None and row.organisation is None:
             raise _ReferenceWithoutOrganisation
-        identity = self._identity(row)
-        by_reference = isinstance(identity, Imported) and identity.email is None
-        pii = canonical_pii(identity)
+        token, alias = self._tokens(row)
+        pii = canonical_pii(self._identity(row))
         random = secrets.token_bytes(48)
         return RecordSignature(
             petition=self.petition,
             signature=uuid7(),
-            token=signer_token(self.key, identity, self.policy),
-            alias=None if by_reference else signer_token(self.key, Imported(row.signer), self.policy),
+            token=token,
+            alias=alias,
             signer_ref=random[:16],
             pii=pii,
             nonce=random[16:],
@@ -160,9 +163,14 @@ class Importer:
             return Organisation(row.organisation, row.reference)
         return Imported(row.signer, row.email)
 
-    def _named_token(self, row: LogRow) -> bytes:
-        """The token by which a row that is not `recorded` names its signer: the address where it has one."""
-        return signer_token(self.key, Imported(row.signer, row.email), self.policy)
+    def _tokens(self, row: LogRow) -> tuple[bytes, bytes | None]:
+        """The tokens by which a row names its signer: that of what live signing would know her by, where the row has
+        it; and that of the file's reference, as an alias of it. Without the former, the reference's is the token."""
+        identity, reference = self._identity(row), Imported(row.signer)
+        by_reference = signer_token(self.key, reference, self.policy)
+        if identity == reference:
+            return by_reference, None
+        return signer_token(self.key, identity, self.policy), by_reference
 
     def _row_key(self, row: LogRow) -> bytes:
         return keyed(self.key, log_row_identity(row))
