@@ -44,8 +44,10 @@ from schemas.events import (
     Timezone,
     Url,
 )
+from schemas.forms import ADDRESS, DAY, EMAIL, INSTANT, LINE, LINES, SAID, SEEN
 from schemas.ids import PETITION_ID_PATTERN, is_petition_id
 from schemas.instants import format_instant, read_instant
+from schemas.ladders import GOALS
 
 IDEMPOTENCY_KEY_PATTERN: Final = "[!-~]{1,255}"
 """1 to 255 printable ASCII characters, none of them a space."""
@@ -153,22 +155,36 @@ def _petition(id: str) -> str:
     return id
 
 
-Seen = Annotated[str, AfterValidator(_seen)]
+# What `extra` says is for readers of the schema alone: the functions judge.
+Seen = Annotated[str, AfterValidator(_seen), Field(json_schema_extra={"pattern": SEEN})]
 Named = Annotated[Seen, Field(min_length=1, max_length=200)]
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment, json_schema_input_type=str),
     PlainSerializer(format_instant),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    WithJsonSchema(dict(INSTANT)),
 ]
-Address = Annotated[
-    str, AfterValidator(_address), Field(max_length=45), WithJsonSchema({"type": "string", "maxLength": 45})
+EffectiveDay = Annotated[Day, WithJsonSchema(dict(DAY))]
+Address = Annotated[str, AfterValidator(_address), Field(max_length=45), WithJsonSchema(dict(ADDRESS))]
+EmailText = Annotated[str, Field(min_length=3, max_length=320), WithJsonSchema(dict(EMAIL))]
+LadderName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$"), WithJsonSchema({"type": "string", "enum": list(GOALS)})
 ]
-LadderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
-Title = Annotated[str, AfterValidator(_said), Field(min_length=1, max_length=500)]
-Addressee = Annotated[str, AfterValidator(_line), Field(max_length=500)]
-Text = Annotated[str, AfterValidator(_lines), Field(min_length=1, max_length=LONGEST_TEXT)]
+Rungs = Annotated[
+    Ladder,
+    Field(min_length=1, json_schema_extra={"uniqueItems": True, "description": "Each rung above the one before it."}),
+]
+Title = Annotated[str, AfterValidator(_said), Field(min_length=1, max_length=500, json_schema_extra={"pattern": SAID})]
+Addressee = Annotated[str, AfterValidator(_line), Field(max_length=500, json_schema_extra={"pattern": LINE})]
+Text = Annotated[
+    str, AfterValidator(_lines), Field(min_length=1, max_length=LONGEST_TEXT, json_schema_extra={"pattern": LINES})
+]
 Question = Annotated[dict[Key, Choices], Field(min_length=1, max_length=20)]
+
+
+_TEXT: Final[dict[str, Any]] = {"type": "string"}
+_OBJECT: Final[dict[str, Any]] = {"type": "object"}
+_NONE: Final[dict[str, Any]] = {"type": "null"}
 
 
 class _Request(BaseModel):
@@ -182,9 +198,16 @@ class _Request(BaseModel):
 class Signer(_Request):
     """A person: by an e-mail address, or by a reference that the site knows them by."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["email"]}, {"required": ["ref"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["email"], "properties": {"email": _TEXT, "ref": _NONE}},
+                {"required": ["ref"], "properties": {"ref": _TEXT, "email": _NONE, "name": _NONE, "postcode": _NONE}},
+            ]
+        }
+    )
 
-    email: Annotated[str, Field(min_length=3, max_length=320, json_schema_extra={"format": "email"})] | None = None
+    email: EmailText | None = None
     name: Named | None = None
     postcode: Annotated[Seen, Field(min_length=1, max_length=32)] | None = None
     ref: Named | None = None
@@ -212,13 +235,23 @@ class Area(_Request):
     region: Region | None = None
 
 
-class Evidence(_Request):
+class SignerEvidence(_Request):
     """Where the signature came from, as the site saw it. Kept apart, and for a time."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["ip"], "properties": {"ip": _TEXT}},
+                {"required": ["user_agent"], "properties": {"user_agent": _TEXT}},
+            ]
+        }
+    )
 
     ip: Address | None = None
-    user_agent: Annotated[str, AfterValidator(_line), Field(min_length=1, max_length=1000)] | None = None
+    user_agent: (
+        Annotated[str, AfterValidator(_line), Field(min_length=1, max_length=1000, json_schema_extra={"pattern": LINE})]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -230,7 +263,21 @@ class Evidence(_Request):
 class SignatureRequest(_Request):
     """`POST /petitions/{id}/signatures`: who signs, and what the site knows of it."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["signer"]}, {"required": ["organisation"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["signer"], "properties": {"signer": _OBJECT, "organisation": _NONE}},
+                {"required": ["organisation"], "properties": {"organisation": _OBJECT, "signer": _NONE}},
+            ],
+            "examples": [
+                {
+                    "signer": {"email": "jane@example.org", "name": "Jane Doe", "postcode": "N1 1AA"},
+                    "area": {"country": "GB"},
+                },
+                {"organisation": {"name": "Trades Council", "reference": "Resolution 9"}, "channel": "paper"},
+            ],
+        }
+    )
 
     signer: Signer | None = None
     organisation: SigningOrganisation | None = None
@@ -240,8 +287,13 @@ class SignatureRequest(_Request):
     channel: Literal["site", "paper"] = "site"
     text_version: OrdinalFrom1 | None = None
     answers: Answers | None = None
-    comment: Annotated[str, AfterValidator(_lines), Field(min_length=1, max_length=2000)] | None = None
-    evidence: Evidence | None = None
+    comment: (
+        Annotated[
+            str, AfterValidator(_lines), Field(min_length=1, max_length=2000, json_schema_extra={"pattern": LINES})
+        ]
+        | None
+    ) = None
+    evidence: SignerEvidence | None = None
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
@@ -263,6 +315,25 @@ class BatchLineRequest(SignatureRequest):
 class PetitionRequest(_Request):
     """`POST /petitions`: a petition to open. Only the id must be said."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [  # answers are those to questions
+                {"required": ["questions"], "properties": {"questions": _OBJECT}},
+                {"properties": {"public_fields": {"items": {"enum": ["country", "region"]}}}},
+            ],
+            "examples": [
+                {
+                    "id": "save-the-harbour",
+                    "title": "Save the harbour",
+                    "addressee": "The harbour board",
+                    "text": "We ask the board to keep the harbour open.",
+                    "confirmation": "required",
+                    "closes_at": "2099-12-31T23:59:59Z",
+                }
+            ],
+        }
+    )
+
     id: Annotated[
         str,
         AfterValidator(_petition),
@@ -272,8 +343,8 @@ class PetitionRequest(_Request):
     addressee: Addressee = ""
     text: Text | None = None
     basis: Basis = "itemised"
-    goals: LadderName | Ladder = "38degrees"
-    milestones: LadderName | Ladder = "38degrees"
+    goals: LadderName | Rungs = "38degrees"
+    milestones: LadderName | Rungs = "38degrees"
     confirmation: Confirmation = "none"
     public_fields: Annotated[tuple[PublicField, ...], Field(max_length=3)] = ("country",)
     timezone: Timezone = "Europe/London"
@@ -285,13 +356,18 @@ class PetitionRequest(_Request):
 class RevisionRequest(_Request):
     """`POST /petitions/{id}/revisions`: what the petition says differently of itself. Only what is named changes."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(
+        json_schema_extra=lambda schema: schema.update(
+            anyOf=[{"required": [name], "properties": {name: {"not": _NONE}}} for name in schema.get("properties", {})],
+            examples=[{"title": "Save the whole harbour"}],
+        )
+    )
 
     title: Title | None = None
     addressee: Addressee | None = None
     text: Text | None = None
-    goals: LadderName | Ladder | None = None
-    milestones: LadderName | Ladder | None = None
+    goals: LadderName | Rungs | None = None
+    milestones: LadderName | Rungs | None = None
     timezone: Timezone | None = None
     opens_at: Moment | None = None
     closes_at: Moment | None = None
@@ -309,7 +385,7 @@ class StatusRequest(_Request):
     status: Status
     reported_count: Count | None = None
     reference: Url | None = None
-    effective_on: Day | None = None
+    effective_on: EffectiveDay | None = None
 
 
 class AcceptanceRequest(_Request):
@@ -321,6 +397,8 @@ class AcceptanceRequest(_Request):
 class UpdateRequest(_Request):
     """`POST /petitions/{id}/updates`: something is told to the signers."""
 
-    headline: Annotated[str, AfterValidator(_said), Field(min_length=1, max_length=200)]
+    headline: Annotated[
+        str, AfterValidator(_said), Field(min_length=1, max_length=200, json_schema_extra={"pattern": SAID})
+    ]
     reference: Url | None = None
-    effective_on: Day | None = None
+    effective_on: EffectiveDay | None = None

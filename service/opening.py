@@ -70,7 +70,7 @@ def opening(
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"][:1]) or "petition"
-        raise OpeningRefused(f"{where} is not valid: {wrong['msg']}.") from None
+        raise OpeningRefused(f"{where} is not valid: {wrong['msg'].removeprefix('Value error, ')}.") from None
     return OpenPetition(petition, opened, at, text)
 
 

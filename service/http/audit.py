@@ -18,6 +18,7 @@ from projections.claims import Claim, ClaimRefused, read_claim
 from projections.moments import read_moment
 from projections.reading import rows
 from schemas.campaign_views import CorrectionsView
+from schemas.forms import DURATION, INSTANT, MOMENT
 from schemas.ids import LARGEST_POSITION
 from schemas.instants import read_duration, read_instant
 from schemas.views import ClaimView, DriftView
@@ -39,8 +40,7 @@ _A_MOMENT: Final = "a position, a time with its offset (a + is written %2B), or 
 
 
 def _moment() -> Parameter[Any]:
-    schema = {"type": "string", "examples": ["4711", "2018-01-31T09:56:46Z", "count:13163"]}
-    return Parameter(read_moment, _A_MOMENT, schema, required=True)
+    return Parameter(read_moment, _A_MOMENT, MOMENT, required=True)
 
 
 def _kept_as_text(read: Callable[[str], object], said: str, schema: Mapping[str, Any]) -> Parameter[str]:
@@ -63,10 +63,8 @@ DRIFT_QUERY: Final[Mapping[str, Parameter[Any]]] = {
 CLAIM_QUERY: Final[Mapping[str, Parameter[Any]]] = {
     "at_least": integer(0, LARGEST_POSITION),
     "exactly": integer(0, LARGEST_POSITION),
-    "at": _kept_as_text(
-        read_instant, "a time with its offset (a + is written %2B)", {"type": "string", "format": "date-time"}
-    ),
-    "within": _kept_as_text(read_duration, "a duration such as 72h, 3d or 1d12h", {"type": "string"}),
+    "at": _kept_as_text(read_instant, "a time with its offset (a + is written %2B)", INSTANT),
+    "within": _kept_as_text(read_duration, "a duration such as 72h, 3d or 1d12h", DURATION),
 }
 
 
@@ -101,7 +99,7 @@ async def drift(request: web.Request) -> web.StreamResponse:
             asked["from"],
             asked["to"],
             recorded=asked["by"] == "recorded",
-            after=asked["after"],
+            after=asked["after"] or None,  # 0 is before the first
             limit=asked["limit"],
         )
     return conditional.respond(request, orjson.dumps(view.body()))
@@ -179,7 +177,19 @@ def _claim(asked: Mapping[str, Any]) -> Claim:
 
 
 _EVENTS: Final = {
-    200: Answer("The events as they are stored, oldest first, one a line; or a batch of them.", media=(NDJSON, BATCH))
+    200: Answer(
+        "The events as they are stored, oldest first, one a line; or a batch of them (CloudEvents 1.0).",
+        media=(NDJSON, BATCH),
+        schema={
+            "type": "array",
+            "maxItems": 1000,
+            "items": {
+                "type": "object",
+                "required": ["specversion", "id", "source", "type", "subject", "time", "recordedtime", "data"],
+                "properties": {"specversion": {"const": "1.0"}, "id": {"type": "string", "pattern": "^[0-9]{20}$"}},
+            },
+        },
+    )
 }
 
 ROUTES: Final = (
@@ -235,6 +245,6 @@ ROUTES: Final = (
         "The public notices of a petition's corrections",
         {200: Answer("The notices, newest first.", model=CorrectionsView)},
         query=MIN_POSITION,
-        problems=("not-found", "position-not-reached"),
+        problems=("not-found",),
     ),
 )

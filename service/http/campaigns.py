@@ -149,7 +149,7 @@ ROUTES: Final = (
         "A petition, in the form that readers of UK petition JSON know",
         {200: Answer("The petition.", model=PetitionView)},
         query=MIN_POSITION,
-        problems=("not-found", "position-not-reached"),
+        problems=("not-found",),
     ),
     Route(
         "GET",

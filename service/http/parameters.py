@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
+from schemas.forms import DURATION, INSTANT
 from schemas.ids import LARGEST_POSITION, Position, read_position
 from schemas.instants import InstantRefused, read_duration, read_instant
 from service.http.problems import Problem
@@ -65,7 +66,7 @@ def position(*, default: Position | None = None, required: bool = False) -> Para
 
 def instant(*, required: bool = False) -> Parameter[datetime]:
     """A time with its offset, as UTC."""
-    return Parameter(_instant, _WRITTEN_INSTANT, {"type": "string", "format": "date-time"}, None, required)
+    return Parameter(_instant, _WRITTEN_INSTANT, INSTANT, None, required)
 
 
 def point(*, required: bool = False) -> Parameter[Position | datetime]:
@@ -77,7 +78,7 @@ def point(*, required: bool = False) -> Parameter[Position | datetime]:
     schema = {
         "oneOf": [
             {"type": "integer", "minimum": 0, "maximum": LARGEST_POSITION},
-            {"type": "string", "format": "date-time"},
+            INSTANT,
         ]
     }
     return Parameter(read, f"a position or {_WRITTEN_INSTANT}", schema, None, required)
@@ -85,7 +86,7 @@ def point(*, required: bool = False) -> Parameter[Position | datetime]:
 
 def duration(*, required: bool = False) -> Parameter[timedelta]:
     """A duration such as 72h, 3d or 1d12h."""
-    return Parameter(_duration, "a duration such as 72h, 3d or 1d12h", {"type": "string"}, None, required)
+    return Parameter(_duration, "a duration such as 72h, 3d or 1d12h", DURATION, None, required)
 
 
 def choice(*choices: str, default: str | None = None, required: bool = False) -> Parameter[str]:

@@ -203,7 +203,7 @@ def _written(ladder: str | tuple[int, ...]) -> str:
 _IF_MATCH: Final[Mapping[str, tuple[bool, Mapping[str, Any], str]]] = {
     "If-Match": (
         True,
-        {"type": "string", "pattern": '^"d[0-9]+"$'},
+        {"type": "string", "pattern": '^"d(0|[1-9][0-9]{0,15})"$'},
         "The ETag of the petition's declarations, as the caller has seen them.",
     ),
     **KEY_WELCOME,
@@ -229,7 +229,7 @@ ROUTES: Final = (
         "admin",
         "openPetition",
         "Open a petition",
-        {201: _DECLARED[201]},
+        {201: Answer("It is open.", model=DeclaredAnswer, headers=("Location",))},
         body=PetitionRequest,
         headers=KEY_WELCOME,
         problems=tuple(problem for problem in _REFUSALS if problem != "not-found"),

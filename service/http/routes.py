@@ -43,12 +43,15 @@ _PLACE: Final = re.compile(r"\{([a-z_]+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One successful answer: what it means, its media types (the first is the default), and the shape of its JSON."""
+    """One successful answer: what it means, its media types (the first is the default), the shape of its JSON, and the
+    headers that it carries beyond those of every answer.
+    """
 
     description: str
     media: tuple[str, ...] = (JSON,)
     model: type[BaseModel] | None = None
     schema: Mapping[str, Any] | None = None
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ async def history_json(request: web.Request) -> web.StreamResponse:
                 asked["interval"],
                 start=asked["from"],
                 end=asked["to"],
-                after=asked["after"],
+                after=asked["after"] or None,  # 0 is before the first
                 limit=asked["limit"],
                 upto=present.position,
             )
@@ -170,7 +170,7 @@ ROUTES: Final = (
         "What happened to a petition, newest first",
         {200: Answer("The timeline.", model=TimelineView)},
         query=TIMELINE_QUERY,
-        problems=("not-found", "position-not-reached"),
+        problems=("not-found",),
     ),
     Route(
         "GET",
@@ -181,7 +181,7 @@ ROUTES: Final = (
         "What happened to a petition, as an Atom feed",
         {200: Answer("The timeline as a feed (RFC 4287).", media=("application/atom+xml",))},
         query=TIMELINE_QUERY,
-        problems=("not-found", "position-not-reached"),
+        problems=("not-found",),
     ),
     Route(
         "GET",
@@ -192,7 +192,7 @@ ROUTES: Final = (
         "A petition's count over time, in pages",
         {200: Answer("A page of the history.", model=HistoryView)},
         query=HISTORY_QUERY,
-        problems=("not-found", "position-not-reached", "cursor-invalid"),
+        problems=("not-found", "cursor-invalid"),
     ),
     Route(
         "GET",
@@ -203,6 +203,6 @@ ROUTES: Final = (
         "A petition's count over time, whole, as a table",
         {200: Answer("The history (RFC 4180).", media=("text/csv",))},
         query=CSV_QUERY,
-        problems=("not-found", "position-not-reached"),
+        problems=("not-found",),
     ),
 )
