@@ -3,6 +3,7 @@
 Standard output is one line, `listening on http://HOST:PORT`, when that is true; everything else is a log.
 """
 
+import os
 import signal
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast
 
@@ -55,7 +56,8 @@ def serve(
     async def work(ledger: "Ledger") -> int:
         return await serving(ledger, host=host, port=port, workers=workers, role=cast("Role", role))
 
-    run(work, create=True)
+    # On a server that is given, a service makes nothing: its login owns nothing, and a missing key is a mistake.
+    run(work, create=not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")))
 
 
 async def serving(

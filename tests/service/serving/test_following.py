@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from structlog.testing import capture_logs
 
+from ledger.identity import key_check
+from ledger.keys import load_or_create_root_key
 from projections.projector import CheckpointAhead, catch_up, checkpoint
 from schemas.commands import Accepted, ChangeAcceptance, Submission
 from service.database import Ledger
@@ -226,10 +228,12 @@ async def test_a_projection_ahead_of_the_log_stands_still_and_says_so(
         await cancelled(task)
 
 
-async def test_a_superuser_or_an_owner_is_refused(ledger_database: LedgerDatabase) -> None:
+async def test_a_superuser_or_an_owner_is_refused(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
     """If the login could change the log unseen, then the service does not start with it; one that only takes the
     ledger's roles is fine."""
     admin = ledger_database.superuser
+    key = load_or_create_root_key(tmp_path / "vault.key")
+    await admin.execute("SELECT ledger.state_key($1)", key_check(key))
     assert "superuser" in " ".join(await broken(ledger_of(ledger_database)))
     for login, roles, word in (
         ("owning", "ledger_owner", "owns"),
@@ -240,7 +244,7 @@ async def test_a_superuser_or_an_owner_is_refused(ledger_database: LedgerDatabas
         await admin.execute(f'CREATE ROLE "{name}" LOGIN NOINHERIT')
         try:
             await admin.execute(f'GRANT {roles} TO "{name}"')
-            said = await broken(Ledger(_as(ledger_database.url, name), SOURCE, Path("unused")))
+            said = await broken(Ledger(_as(ledger_database.url, name), SOURCE, tmp_path / "vault.key"))
             assert (said == []) if word is None else (word in " ".join(said))
         finally:
             await admin.execute(f'DROP ROLE "{name}"')
