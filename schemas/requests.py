@@ -260,24 +260,23 @@ class SignerEvidence(_Request):
         return self
 
 
+_EITHER: Final[list[Any]] = [
+    {"required": ["signer"], "properties": {"signer": _OBJECT, "organisation": _NONE}},
+    {"required": ["organisation"], "properties": {"organisation": _OBJECT, "signer": _NONE}},
+]
+_SIGNATURES: Final[list[Any]] = [
+    {
+        "signer": {"email": "jane@example.org", "name": "Jane Doe", "postcode": "N1 1AA"},
+        "area": {"country": "GB"},
+    },
+    {"organisation": {"name": "Trades Council", "reference": "Resolution 9"}, "channel": "paper"},
+]
+
+
 class SignatureRequest(_Request):
     """`POST /petitions/{id}/signatures`: who signs, and what the site knows of it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [
-                {"required": ["signer"], "properties": {"signer": _OBJECT, "organisation": _NONE}},
-                {"required": ["organisation"], "properties": {"organisation": _OBJECT, "signer": _NONE}},
-            ],
-            "examples": [
-                {
-                    "signer": {"email": "jane@example.org", "name": "Jane Doe", "postcode": "N1 1AA"},
-                    "area": {"country": "GB"},
-                },
-                {"organisation": {"name": "Trades Council", "reference": "Resolution 9"}, "channel": "paper"},
-            ],
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"oneOf": _EITHER, "examples": _SIGNATURES})
 
     signer: Signer | None = None
     organisation: SigningOrganisation | None = None
@@ -304,6 +303,13 @@ class SignatureRequest(_Request):
 
 class BatchLineRequest(SignatureRequest):
     """A line of `POST /petitions/{id}/signatures/batch`: a signature with an idempotency key of its own."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": _EITHER,
+            "examples": [{"idempotency_key": f"sheet-7-{line}", **each} for line, each in enumerate(_SIGNATURES, 1)],
+        }
+    )
 
     idempotency_key: Annotated[str, StringConstraints(pattern=f"^{IDEMPOTENCY_KEY_PATTERN}$")]
 
