@@ -24,6 +24,8 @@ _OF_THE_SERVER_CLASSES: Final = frozenset({"40", "42", "53"})
 # Of class 42, our own functions raise this one, for what a role may not write; the rest is a schema that is not ready.
 _NOT_ALLOWED: Final = "42501"
 
+_CLOCK_IS_BEHIND: Final = "55000"
+
 
 def judge(error: BaseException, *, sent: bool) -> Verdict:
     """What became of a batch whose transaction ended in this error. `sent`: whether the append had been sent."""
@@ -32,6 +34,12 @@ def judge(error: BaseException, *, sent: bool) -> Verdict:
     if isinstance(state, str) and state[:2] in judged and state != _STATEMENT_COMPLETION_UNKNOWN:
         return "refused"
     return "unknown" if sent else "not-sent"
+
+
+def says_clock_is_behind(error: BaseException) -> bool:
+    """Whether nothing is appended because the log was last recorded more than 60 s ahead of the database's clock. Asked
+    of errors before the append was sent: only `ledger.read_state` raises this one there."""
+    return getattr(error, "sqlstate", None) == _CLOCK_IS_BEHIND
 
 
 def blames_the_batch(error: BaseException) -> bool:

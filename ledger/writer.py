@@ -17,6 +17,7 @@ This module must never answer before the commit, and never answer `Accepted` for
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ import structlog
 from ledger.batch import Batch
 from ledger.connecting import Connection, Role
 from ledger.known import READ_STATE, known, wanted
-from ledger.outcomes import blames_the_batch, judge
+from ledger.outcomes import blames_the_batch, judge, says_clock_is_behind
 from schemas.commands import Outcome, Refused, Submission, Unknown
 
 APPEND: Final[dict[str, str]] = {
@@ -46,11 +47,18 @@ BOUND: Final = 256
 PATIENCE: Final = 10.0
 """Seconds until a submission that cannot be written is given up."""
 PAUSE: Final = 0.1
-"""Seconds between attempts to reach a database that is not there."""
+"""Seconds until the next attempt to reach a database that is not there. Doubled with each, up to LONGEST_PAUSE."""
+LONGEST_PAUSE: Final = 2.0
 ATTEMPTS: Final = 5
 """How often a submission that was lost on its own is tried before it is given up: others wait behind it."""
 
 UNAVAILABLE: Final = Refused("unavailable", "unavailable", "Not recorded: the ledger cannot write now.")
+CLOCK_BEHIND: Final = Refused(
+    "unavailable",
+    "clock-behind",
+    "Not recorded: the database's clock is more than 60 s behind the time of the last event; nothing is recorded until"
+    " it has caught up.",
+)
 BUSY: Final = Refused("unavailable", "queue-full", "Not recorded: too much is waiting to be written.")
 JUDGED_INVALID: Final = Refused("validation-failed", "refused", "Not recorded: the ledger refused it.")
 
@@ -117,6 +125,8 @@ class Writer:
         self._closing = False
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._pause = PAUSE
+        self._trouble: tuple[object, ...] | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="ledger-writer")
@@ -164,10 +174,10 @@ class Writer:
             try:
                 await self._write_once()
             except Exception as error:  # the loop outlives whatever a driver can think of
-                log.error("writer.failed", error=type(error).__name__)
+                self._trouble_is("writer.failed", error=type(error).__name__)
                 await self._disconnect()
                 self._expire(UNAVAILABLE)
-                await asyncio.sleep(PAUSE)
+                await self._rest()
 
     async def _write_once(self) -> None:
         """One pass. Whatever it took from the queue is answered, or stands in `_again`, when it ends."""
@@ -203,19 +213,28 @@ class Writer:
                 assert committed == "COMMIT"
             # Committed. From here a crash loses nothing.
             self._answer(taken, outcomes)
+            self._trouble_is_over()
         except Exception as error:
             await self._after(error, taken, sent)
 
     async def _after(self, error: Exception, taken: list[_Waiting], sent: _Sent | None) -> None:
         undecidable = isinstance(error, _Undecidable)
         verdict = "refused" if undecidable else judge(error, sent=sent is not None)
-        log.warning(
-            "writer.interrupted",
-            verdict=verdict,
-            error=type(error.__cause__ if undecidable else error).__name__,
-            code=getattr(error, "sqlstate", None),
-            size=len(taken),
-        )
+        about = {
+            "verdict": verdict,
+            "error": type(error.__cause__ if undecidable else error).__name__,
+            "code": getattr(error, "sqlstate", None),
+        }
+        if sent is None and says_clock_is_behind(error):
+            self._trouble_is("writer.clock_behind")
+            if not await self._rolled_back():
+                await self._disconnect()
+            self._answer(taken, [CLOCK_BEHIND] * len(taken))
+            return
+        if verdict == "refused" and blames_the_batch(error):
+            log.warning("writer.refused", **about, size=len(taken))
+        else:
+            self._trouble_is("writer.interrupted", **about)
         if verdict != "refused" or not await self._rolled_back():
             await self._disconnect()
         match verdict:
@@ -225,7 +244,7 @@ class Writer:
                 if taken:
                     self._again.appendleft(taken)
                 self._expire(UNAVAILABLE)
-                await asyncio.sleep(PAUSE)
+                await self._rest()
             case "unknown":
                 assert sent is not None
                 await self._resolve(taken, sent)
@@ -246,13 +265,13 @@ class Writer:
                 )
                 await connection.execute("ROLLBACK")
             except Exception as error:
-                log.warning("writer.unresolved", error=type(error).__name__)
+                self._trouble_is("writer.unresolved", error=type(error).__name__)
                 stored = None
                 await self._disconnect()
                 if loop.time() >= deadline:
                     self._answer(taken, [Unknown()] * len(taken))
                     return
-                await asyncio.sleep(PAUSE)
+                await self._rest(deadline)
         if stored:
             self._answer(taken, sent.outcomes)
             return
@@ -266,6 +285,28 @@ class Writer:
             else:
                 await asyncio.sleep(PAUSE)
         self._expire(UNAVAILABLE)
+
+    # -- trouble -------------------------------------------------------------------------------------------------------
+
+    def _trouble_is(self, event: str, **about: object) -> None:
+        """Log what keeps the writer from writing: once, until it is something else, or over."""
+        if (event, about) != self._trouble:
+            self._trouble = (event, about)
+            (log.warning if event == "writer.interrupted" else log.error)(event, **about)
+
+    def _trouble_is_over(self) -> None:
+        if self._trouble is not None:
+            log.info("writer.recovered")
+        self._trouble, self._pause = None, PAUSE
+
+    async def _rest(self, deadline: float = math.inf) -> None:
+        """Wait before the next attempt, each time longer, but not beyond when somebody has waited for long enough; and
+        not where nobody waits: whoever comes next is tried for at once."""
+        waiting = [each.deadline for group in (*self._again, self._queue) for each in group]
+        first = min([deadline, *waiting])
+        if first < math.inf:
+            await asyncio.sleep(max(min(self._pause, first - asyncio.get_running_loop().time()), 0.01))
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     # -- the queue -----------------------------------------------------------------------------------------------------
 

@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from ledger.connecting import connect
+from ledger.connecting import Connection, connect
 from ledger.correction import CHUNK
-from ledger.writer import Writer
+from ledger.writer import LONGEST_PAUSE, PAUSE, Writer
 from schemas.commands import Accepted, ContinueCorrection, CorrectImported, Refused, Submission
 from tests.conftest import LedgerDatabase
 from tests.ledger.submissions import (
     ADMIN,
     PETITION,
     SITE,
+    SOURCE,
     accepting,
     by_admin,
     by_site,
@@ -47,8 +50,8 @@ def with_command(**members: Any) -> Callable[[Submission], Submission]:
 
 CULPRITS: dict[str, tuple[Callable[[Submission], Submission], str]] = {
     "refused in deciding": (with_command(petition="there-is-none"), "unknown-petition"),
-    "a leaf over 16 KiB": (with_command(name="n" * 17_000, kind="organisation"), "refused"),
-    "a leaf that cannot be written": (with_command(name="\ud800", kind="organisation"), "refused"),
+    "a leaf over 16 KiB": (lambda submission: replace(submission, actor="site:" + "9" * 17_000), "refused"),
+    "a leaf that cannot be written": (lambda submission: replace(submission, actor="\ud800"), "refused"),
     "a command that is none": (lambda submission: replace(submission, command="sign"), "refused"),  # type: ignore[arg-type]
     "an argument that the driver cannot send": (with_command(token="text"), "refused"),
     "a text that the driver cannot send": (with_credential("\ud800"), "refused"),
@@ -242,15 +245,56 @@ async def test_beyond_its_capacity_the_queue_refuses(petition: LedgerDatabase) -
 async def test_a_clock_that_fell_behind_the_log_by_more_than_a_minute_stops_appending(
     petition: LedgerDatabase,
 ) -> None:
-    """If the log was last recorded more than 60 s ahead of the clock, then nothing is appended; up to there it is, and
-    recorded times do not decrease."""
+    """If the log was last recorded more than 60 s ahead of the clock, then nothing is appended, whoever asks is told at
+    once, and one line of the log says so; up to there it is appended, and recorded times do not decrease."""
     await petition.superuser.execute("UPDATE ledger.head SET recorded = clock_timestamp() + interval '50 s'")
-    async with writer(petition, patience=0.3) as site:
+    async with writer(petition, patience=60) as site:
         assert isinstance(await site.submit(by_site(recording("she"))), Accepted)
         await petition.superuser.execute("UPDATE ledger.head SET recorded = clock_timestamp() + interval '70 s'")
-        assert reasons([await site.submit(by_site(recording("he")))]) == {0: "unavailable"}
+        with capture_logs() as said:
+            outcomes = [await site.submit(by_site(recording(each))) for each in ("he", "they")]
+        assert reasons(outcomes) == {0: "clock-behind", 1: "clock-behind"}
+        assert [outcome.problem for outcome in outcomes if isinstance(outcome, Refused)] == ["unavailable"] * 2
+        assert [(each["event"], each["log_level"]) for each in said] == [("writer.clock_behind", "error")]
     times = await petition.superuser.fetch("SELECT recorded FROM ledger.events ORDER BY position")
     assert times == sorted(times)
+
+
+async def test_a_database_that_is_away_is_tried_ever_less_often_and_told_of_once(petition: LedgerDatabase) -> None:
+    """If the database cannot be reached, then attempts come ever more slowly, one line says that it is away and one
+    that it is back, and what waited is recorded."""
+    loop = asyncio.get_running_loop()
+    tried: list[float] = []
+    is_away = True
+
+    async def reach() -> Connection:
+        tried.append(loop.time())
+        if is_away:
+            raise ConnectionRefusedError
+        return await connect(petition.url, SIGN)
+
+    with capture_logs() as said:
+        async with Writer(reach, SIGN, SOURCE) as site:
+            waiting = asyncio.create_task(site.submit(by_site(recording("she"))))
+            await until(lambda: len(tried) == 4)
+            is_away = False
+            assert isinstance(await waiting, Accepted)
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
+    assert [pause > PAUSE * 2**nth * 0.9 for nth, pause in enumerate(pauses)] == [True] * 4
+    assert [each["event"] for each in said] == ["writer.interrupted", "writer.recovered"]
+
+
+async def test_whoever_has_waited_long_enough_is_told_so_between_two_attempts(petition: LedgerDatabase) -> None:
+    """If the pause before the next attempt is longer than somebody's patience, then it is cut short for her."""
+
+    async def reach() -> Connection:
+        raise ConnectionRefusedError
+
+    async with Writer(reach, SIGN, SOURCE, patience=0.2) as site:
+        began = asyncio.get_running_loop().time()
+        for _ in range(4):
+            assert reasons([await site.submit(by_site(recording("she")))]) == {0: "unavailable"}
+        assert asyncio.get_running_loop().time() - began < 4 * 0.2 + LONGEST_PAUSE
 
 
 async def test_a_writer_of_another_origin_is_refused(petition: LedgerDatabase) -> None:
