@@ -18,7 +18,7 @@ from ledger.intake.signature_log import LogRow, Skipped, plan, read_log, sift
 from ledger.intake.tabular import decode_lines
 from schemas.commands import Accepted, OpenPetition, Submission
 from schemas.commands import Refused as CommandRefused
-from service.database import Ledger, running_corrections
+from service.database import Ledger, Unavailable, running_corrections
 
 BOUND = 1000
 """Rows in one transaction of an import: bulk work batches larger than live signing does."""
@@ -109,7 +109,8 @@ async def import_log(
             await importer.resume(await running_corrections(connection, opening.petition))
         finally:
             await connection.close()
-        await importer.import_log(plan(rows(aside), lambda: rows(_nothing)))
+        if importer.report.stopped is None:
+            await importer.import_log(plan(rows(aside), lambda: rows(_nothing)))
         return importer.report
 
 
@@ -143,8 +144,12 @@ async def open_unless_there(ledger: Ledger, opening: OpenPetition, actor: str) -
         if isinstance(outcome, Accepted):
             policy = opening.opened.identity_policy
             return f"{policy.name}/{policy.version}"
-        if not (isinstance(outcome, CommandRefused) and outcome.reason == "petition-exists"):
-            raise ImportRefused("The petition cannot be opened now.")
+        if not isinstance(outcome, CommandRefused):
+            raise Unavailable("The database did not tell in time whether the petition was opened.")
+        if outcome.problem == "unavailable":
+            raise Unavailable(outcome.detail)
+        if outcome.reason != "petition-exists":
+            raise ImportRefused(outcome.detail)
         return await open_unless_there(ledger, opening, actor)
     if row["basis"] != opening.opened.basis:
         raise ImportRefused(f"The petition is {row['basis']}; this import needs one that is {opening.opened.basis}.")

@@ -41,6 +41,7 @@ from schemas.commands import (
     RecordSignature,
     Refused,
     Submission,
+    Unknown,
     WithdrawSignature,
 )
 from schemas.events import Claim
@@ -69,20 +70,24 @@ class Importer:
     report: Report = field(default_factory=Report)
 
     async def import_page(self, rows: Sequence[PageRow]) -> None:
-        """Append a page's rows, in the order given."""
+        """Append a page's rows, in the order given, until the ledger cannot write: see `Report.stopped`."""
         remaining = iter(rows)
         while chunk := list(islice(remaining, CHUNK)):
             outcomes = await self.writer.submit_all([self._observation(row) for row in chunk])
             for row, outcome in zip(chunk, outcomes, strict=True):
                 self._count(row.line, outcome)
             self.progress(self.report.read)
+            if self.report.stopped is not None:
+                return
 
     async def import_log(self, steps: Iterable[Step]) -> None:
-        """Append a signature log's steps, in the order given."""
+        """Append a signature log's steps, in the order given, until the ledger cannot write: see `Report.stopped`."""
         submitted: asyncio.Task[None] | None = None
         async for chunk in self._prepared(iter(steps)):
             if submitted is not None:
                 await submitted
+            if self.report.stopped is not None:
+                return
             submitted = asyncio.create_task(self._write(chunk))
         if submitted is not None:
             await submitted
@@ -229,11 +234,23 @@ class Importer:
         while True:
             outcome = await self.writer.submit(Submission(command, self.actor))
             if not isinstance(outcome, Accepted) or not outcome.answer["remaining"]:
+                self._stop_unless_written(outcome)
                 return
 
     # -- counting ------------------------------------------------------------------------------------------------------
 
+    def _stop_unless_written(self, outcome: Outcome) -> None:
+        """The rows behind one that the ledger could not write now would fare no better, one patience after another."""
+        match outcome:
+            case Refused("unavailable", _, detail):
+                self.report.stopped = detail
+            case Unknown():
+                self.report.stopped = "The database did not tell in time what became of the last rows."
+            case _:
+                pass
+
     def _count(self, line: int, outcome: Outcome) -> None:
+        self._stop_unless_written(outcome)
         match outcome:
             case Accepted(already_there=True):
                 self.report.already_there += 1

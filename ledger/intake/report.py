@@ -14,7 +14,8 @@ class Report:
     """Rows by outcome. `read` = appended + already there + duplicates + skipped + refused + unknown.
 
     `duplicates` are rows that say what holds already: the same signer signing again. `unknown` are rows whose outcome
-    the database did not tell in time; importing the file again settles them.
+    the database did not tell in time; importing the file again settles them. `stopped` is a sentence that says why the
+    rows behind those were not tried, None where all were.
     """
 
     read: int = 0
@@ -24,11 +25,12 @@ class Report:
     skipped: int = 0
     unknown: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    stopped: str | None = None
 
     @property
     def is_clean(self) -> bool:
         """Whether every row found its place."""
-        return not self.refused and not self.unknown
+        return not self.refused and not self.unknown and self.stopped is None
 
     def document(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -40,4 +42,5 @@ class Report:
             "skipped": self.skipped,
             "unknown": self.unknown,
             "refused": dict(sorted(self.refused.items())),
+            "stopped": self.stopped,
         }

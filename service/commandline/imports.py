@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commandline.session import FINDING, WRONG_CALL, WrongCall, on_terminal, run, stop, tell, tell_json
+from service.commandline.session import (
+    FINDING,
+    NOT_AVAILABLE,
+    WRONG_CALL,
+    WrongCall,
+    on_terminal,
+    run,
+    say,
+    stop,
+    tell,
+    tell_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -127,6 +138,9 @@ def _import(
             except ImportRefused as refusal:
                 raise WrongCall(str(refusal)) from None
         tell_report(command.petition, report, json=json)
+        if report.stopped is not None:
+            say(f"ledger: The import stopped. {report.stopped} Import the file again: it adds only what is missing.")
+            return NOT_AVAILABLE
         return None if report.is_clean else FINDING
 
     run(inside, create=True)

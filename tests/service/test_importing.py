@@ -88,6 +88,7 @@ async def test_rows_keep_the_order_of_the_file_and_their_own_times(
     report = await imported(ledger, written(tmp_path / "log.csv", LOG))
     assert report.document() == {
         "read": 9, "appended": 8, "already_there": 0, "duplicates": 1, "skipped": 0, "unknown": 0, "refused": {},
+        "stopped": None,
     }  # fmt: skip
     assert await facts(ledger_database.superuser) == [
         ("signature.recorded.v1", "01 10", 1, 1),
