@@ -5,17 +5,19 @@ columns) raises `FileRefused`; what is wrong with one row is a `Refused` in its 
 line, so that one lone quote can cost one row and never the rest of a file.
 
 This module must never hold more than one record in memory, and never say what a row contains: a reason names a rule and
-a line. Only names of columns are told, where a column is missing, and only as far as they look like names.
+a line. Only names of columns are told, where a column is missing, and only as far as they look like names and stand in
+what looks like a header.
 """
 
 import csv
 import json
+import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter, methodcaller
 from typing import Final, NamedTuple, NoReturn
 
-from ledger.intake.refusals import LONGEST_LINE, Because, FileRefused, Refused, is_one_line
+from ledger.intake.refusals import LONGEST_LINE, Because, FileRefused, Refused
 
 MOST_LINES_OF_A_RECORD: Final = 100
 """Lines that a quoted cell may span. It also bounds how often a line is read again after an unclosed quote."""
@@ -29,6 +31,7 @@ class Row(NamedTuple):
     objects: dict[str, dict[str, str]]
 
 
+_NAME: Final = re.compile("[A-Za-z_][A-Za-z0-9_ -]{0,40}")
 _NO_OBJECTS: Final[dict[str, dict[str, str]]] = {}
 
 
@@ -88,7 +91,7 @@ def read_rows(
     """
     for ours in mapping:
         if ours not in columns:
-            raise FileRefused(f"no column of ours is called {_shown([ours])}; ours are: {', '.join(columns)}")
+            raise FileRefused(f"no column of ours is called {ours!r}; ours are: {', '.join(columns)}")
     numbered = _NumberedLines(lines)
     for first in numbered:
         start = first.removeprefix("\ufeff")
@@ -185,7 +188,7 @@ def _read_csv(
     width = len(names)
     for ours in _present(columns, needed, mapping, names):
         if names.count(mapping.get(ours, ours)) > 1:
-            raise FileRefused(f"the file has the column {_shown([mapping.get(ours, ours)])} more than once")
+            raise FileRefused(f"the file has the column {mapping.get(ours, ours)!r} more than once")
     # A column that the file lacks is read from the empty cell that is put at the end of every row.
     places = [names.index(theirs) if (theirs := mapping.get(ours, ours)) in names else width for ours in columns]
     pick = itemgetter(*places, width)  # never a single place: a single one would not give a tuple
@@ -305,14 +308,16 @@ def _present(
     absent = [ours for ours in columns if (ours in needed or ours in mapping) and mapping.get(ours, ours) not in found]
     if absent:
         missing = ", ".join(ours if ours not in mapping else f"{ours} (as {mapping[ours]!r})" for ours in absent)
-        raise FileRefused(f"the file lacks these columns: {missing}. Columns found: {_shown(found)}")
+        # With none of the needed ones there, the first line is a row of data as likely as a header.
+        is_header = any(mapping.get(ours, ours) in found for ours in needed)
+        columns_found = _shown(found) if is_header else str(len(found))
+        raise FileRefused(f"the file lacks these columns: {missing}. Columns found: {columns_found}")
     return [ours for ours in columns if mapping.get(ours, ours) in found]
 
 
 def _shown(names: Sequence[str]) -> str:
     """Names of columns for a message. What does not look like a name may be a row of data, and is not repeated."""
     shown = [
-        repr(name) if is_one_line(name.replace("\t", " "), 64) and "@" not in name else f"(column {number})"
-        for number, name in enumerate(names[:40], start=1)
+        repr(name) if _NAME.fullmatch(name) else f"(column {number})" for number, name in enumerate(names[:40], start=1)
     ]
     return ", ".join(shown) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
