@@ -53,12 +53,25 @@ async def import_page(
     actor: str,
     progress: Progress = lambda done: None,
     refused: Refusal = lambda line, reason: None,
+    report: Report | None = None,
 ) -> Report:
-    """Import a page's timeline into an observed petition, opened if there is none. Raises ImportRefused."""
+    """Import a page's timeline into an observed petition, opened if there is none. Raises ImportRefused.
+
+    What becomes of the rows is counted in `report`, where one is given, as it goes: whatever ends the import, it says
+    what was appended.
+    """
+    report = report or Report()
     async with ledger.writer("ledger_admin", bound=BOUND) as writer:
         await open_unless_there(ledger, opening, actor)
         importer = Importer(
-            writer, opening.petition, actor, ledger.petition_key(opening.petition), STANDARD_1, refused, progress
+            writer,
+            opening.petition,
+            actor,
+            ledger.petition_key(opening.petition),
+            STANDARD_1,
+            refused,
+            progress,
+            report,
         )
         for refusal in reading.refused:
             importer.refuse(refusal.line, refusal.reason.value)
@@ -77,13 +90,18 @@ async def import_log(
     actor: str,
     progress: Progress = lambda done: None,
     refused: Refusal = lambda line, reason: None,
+    report: Report | None = None,
 ) -> Report:
-    """Import a signature log into an itemised petition, opened if there is none. Raises ImportRefused, FileRefused."""
+    """Import a signature log into an itemised petition, opened if there is none. `report` as in `import_page`.
+
+    Raises ImportRefused, FileRefused; OSError where the file cannot be read, or not to its end.
+    """
+    report = report or Report()
 
     def rows(aside: Callable[[Refused | Skipped], None]) -> Iterator[LogRow]:
         return sift(read_log(decode_lines(_chunks(path)), mapping, kinds, zone), aside)
 
-    # A file that is refused as a whole is refused before anything is opened for it.
+    # A file whose columns are not those of a log is refused before anything is opened for it.
     next(rows(_nothing), None)
     async with ledger.writer("ledger_admin", bound=BOUND) as writer:
         policy_name = await open_unless_there(ledger, opening, actor)
@@ -95,6 +113,7 @@ async def import_log(
             policy_of(policy_name),
             refused,
             progress,
+            report,
         )
 
         def aside(reading: Refused | Skipped) -> None:

@@ -83,14 +83,17 @@ class Importer:
     async def import_log(self, steps: Iterable[Step]) -> None:
         """Append a signature log's steps, in the order given, until the ledger cannot write: see `Report.stopped`."""
         submitted: asyncio.Task[None] | None = None
-        async for chunk in self._prepared(iter(steps)):
+        try:
+            async for chunk in self._prepared(iter(steps)):
+                if submitted is not None:
+                    # Shielded: who leaves takes nothing back, and the report has to tell what was appended.
+                    await asyncio.shield(submitted)
+                if self.report.stopped is not None:
+                    return
+                submitted = asyncio.create_task(self._write(chunk))
+        finally:
             if submitted is not None:
                 await submitted
-            if self.report.stopped is not None:
-                return
-            submitted = asyncio.create_task(self._write(chunk))
-        if submitted is not None:
-            await submitted
 
     async def resume(self, running: Iterable[UUID]) -> None:
         """Finish corrections that an import which was killed left unfinished. `running` are their ids."""

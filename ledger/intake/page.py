@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple, TypeGuard, get_args
 from zoneinfo import ZoneInfo
 
 from ledger.intake.refusals import Because, FileRefused, Refused, is_day, is_one_line, read_at
-from ledger.intake.tabular import Row, read_rows
+from ledger.intake.tabular import NOT_UTF8, Row, read_rows
 from schemas.events import Status
 from schemas.ids import LARGEST_POSITION
 
@@ -178,6 +178,8 @@ def _page_row(
     line: int, at: datetime | None, kind: PageKind, count: int | None, text: str, effective_on: date | None
 ) -> PageRow | Refused:
     words = _collapsed(text)
+    if words == NOT_UTF8:
+        return Refused(line, Because.not_utf8)
     if words and not is_one_line(words, len(words)):
         return Refused(line, Because.text_invalid)
     status: Status | None = None

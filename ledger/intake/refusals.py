@@ -24,6 +24,7 @@ class Because(StrEnum):
     """Why a row was refused: a closed vocabulary, by which refused rows are counted and reported."""
 
     line_too_long = "line-too-long"
+    not_utf8 = "not-utf-8"
     unclosed_quote = "unclosed-quote"
     not_csv = "not-csv"
     number_of_cells = "number-of-cells"
@@ -64,6 +65,7 @@ class Because(StrEnum):
 
 _SENTENCES: Final[dict[Because, str]] = {
     Because.line_too_long: f"the line is longer than {LONGEST_LINE:,} characters",
+    Because.not_utf8: "the line is not UTF-8",
     Because.unclosed_quote: "a quoted cell begins here and does not end",
     Because.not_csv: "the quotes of this row are not those of CSV (RFC 4180)",
     Because.number_of_cells: "the row has more or fewer cells than the header",

@@ -1,6 +1,6 @@
 """Tables of text, CSV (RFC 4180) or JSON lines, read into rows of named cells with the line that each stands on.
 
-Source of the rules: `ledger import` in section 2 of the interface. What is wrong with the file as a whole (encoding,
+Source of the rules: `ledger import` in section 2 of the interface. What is wrong with the file as a whole (its
 columns) raises `FileRefused`; what is wrong with one row is a `Refused` in its place, and reading goes on at the next
 line, so that one lone quote can cost one row and never the rest of a file.
 
@@ -22,6 +22,9 @@ from ledger.intake.refusals import LONGEST_LINE, Because, FileRefused, Refused
 MOST_LINES_OF_A_RECORD: Final = 100
 """Lines that a quoted cell may span. It also bounds how often a line is read again after an unclosed quote."""
 
+NOT_UTF8: Final = "\udcff"
+"""Stands for a line whose bytes are not UTF-8: a lone surrogate, which no text in UTF-8 holds."""
+
 
 class Row(NamedTuple):
     """A row: its first line, from 1; a text for every column of ours ("" where it has none); objects by column."""
@@ -38,38 +41,40 @@ _NO_OBJECTS: Final[dict[str, dict[str, str]]] = {}
 def decode_lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """The lines of UTF-8 bytes, cut anywhere, without their ends (LF or CR LF).
 
-    A line too long for any row is yielded cut, just long enough to be refused, and holds no more memory than that.
-    Raises FileRefused, which names the line, where the bytes are not UTF-8.
+    A line too long for any row is yielded cut, just long enough to be refused, and holds no more memory than that. A
+    line that is not UTF-8 is yielded as NOT_UTF8, and refused where a row is read from it.
     """
     most = 4 * LONGEST_LINE + 4  # bytes: four make at most one character
-    line = 1
     tail = bytearray()
-
-    def decoded(data: bytes | bytearray, cut: bool) -> str:
-        try:
-            return str(data, "utf-8")
-        except UnicodeDecodeError as error:
-            if cut and error.reason == "unexpected end of data":
-                return str(data[: error.start], "utf-8")
-            number = line + data.count(b"\n", 0, error.start)
-        # Outside the handler: what the decoder raised holds the bytes.
-        raise FileRefused(f"line {number} is not UTF-8")
-
     for chunk in chunks:
         whole, newline, rest = chunk.rpartition(b"\n")
         if newline:
             head, _, more = whole.partition(b"\n")
             tail += head[: most - len(tail)]
-            yield decoded(tail, len(tail) == most).removesuffix("\r")
-            line += 1
+            yield _line(tail, cut=len(tail) == most)
             if len(whole) > len(head):
-                text = decoded(more, False)
-                yield from (part.removesuffix("\r") for part in text.split("\n"))
-                line += text.count("\n") + 1
+                yield from _lines(more)
             tail = bytearray()
         tail += rest[: most - len(tail)]
     if tail:
-        yield decoded(tail, len(tail) == most).removesuffix("\r")
+        yield _line(tail, cut=len(tail) == most)
+
+
+def _lines(data: bytes) -> list[str]:
+    try:
+        text = str(data, "utf-8")
+    except UnicodeDecodeError:
+        return [_line(part) for part in data.split(b"\n")]
+    return [part.removesuffix("\r") for part in text.split("\n")]
+
+
+def _line(data: bytes | bytearray, cut: bool = False) -> str:
+    try:
+        return str(data, "utf-8").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        if cut and error.reason == "unexpected end of data":
+            return str(data[: error.start], "utf-8")
+        return NOT_UTF8
 
 
 def read_rows(
@@ -162,6 +167,8 @@ def _records(lines: _NumberedLines) -> Iterator[tuple[int, list[str]] | Refused]
         number = lines.number
         if len(text) > LONGEST_LINE:
             yield Refused(number, Because.line_too_long)
+        elif text == NOT_UTF8:
+            yield Refused(number, Because.not_utf8)
         elif '"' not in text:
             if text and not text.isspace():
                 cells = text.split(",")
@@ -170,7 +177,11 @@ def _records(lines: _NumberedLines) -> Iterator[tuple[int, list[str]] | Refused]
         else:
             record = _QuotedRecord(text, lines)
             try:
-                yield number, list(map(_trimmed, next(csv.reader(record, strict=True))))
+                cells = next(csv.reader(record, strict=True))
+                if NOT_UTF8 in record.lines:
+                    yield Refused(number, Because.not_utf8)
+                else:
+                    yield number, list(map(_trimmed, cells))
             except csv.Error:
                 # Only the first line is lost: the quote that swallowed the others may be the mistake.
                 lines.hand_back(record.lines[1:])
@@ -226,6 +237,8 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _object_of(number: int, text: str) -> dict[str, object] | Refused:
+    if text == NOT_UTF8:
+        return Refused(number, Because.not_utf8)
     try:
         value: object = _DECODER.decode(text)
     except _DuplicateKey:

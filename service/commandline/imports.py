@@ -129,14 +129,21 @@ def events(
 def _import(
     work: "Callable[..., Awaitable[Report]]", command: "OpenPetition", refusals: Path | None, *, json: bool
 ) -> None:
+    from ledger.intake.report import Report
     from service.importing import ImportRefused
 
     async def inside(ledger: "Ledger") -> int | None:
-        with _refusals(refusals) as refused, _progress() as progress:
-            try:
-                report = await work(ledger, refused=refused, progress=progress)
-            except ImportRefused as refusal:
-                raise WrongCall(str(refusal)) from None
+        report = Report()
+        try:
+            with _refusals(refusals) as refused, _progress() as progress:
+                await work(ledger, refused=refused, progress=progress, report=report)
+        except BaseException as error:
+            # Whatever ended it, also a Ctrl-C: what was appended stays, and is told.
+            if report.read:
+                tell_report(command.petition, report, json=json)
+            if isinstance(error, ImportRefused):
+                raise WrongCall(str(error)) from None
+            raise
         tell_report(command.petition, report, json=json)
         if report.stopped is not None:
             say(f"ledger: The import stopped. {report.stopped} Import the file again: it adds only what is missing.")

@@ -1,12 +1,16 @@
 """Imports that cannot go on: what they appended is told, and the rest is not tried a patience at a time."""
 
 import json
+from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
+from ledger.intake.report import Report
 from service.database import Ledger
+from service.importing import import_log
+from service.opening import opening
 from tests.conftest import LedgerDatabase
 from tests.service.commands import ledger as command
 from tests.service.test_importing import imported, ledger, written
@@ -69,3 +73,24 @@ async def test_a_command_that_stopped_exits_3_with_its_report(
     said = json.loads(ended.out)
     assert (said["read"], said["appended"], said["already_there"]) == (3, 0, 0)
     assert "clock" in said["stopped"]
+
+
+async def test_an_import_whose_file_breaks_off_tells_what_it_appended(
+    ledger: Ledger, ledger_database: LedgerDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the file cannot be read to its end, then the report counts exactly the rows that were appended before."""
+    path = written(tmp_path / "log.csv", signing(3000))
+    whole = path.read_bytes()
+
+    def torn(_: Path) -> Iterator[bytes]:
+        yield whole[:80_000]
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("service.importing._chunks", torn)
+    report = Report()
+    with pytest.raises(OSError, match="Input"):
+        await import_log(
+            ledger, opening("p"), path, mapping={}, kinds={}, zone=None, actor="import:test", report=report
+        )
+    recorded = "SELECT count(*) FROM ledger.events WHERE type = 'signature.recorded.v1'"
+    assert report.appended == await ledger_database.superuser.fetchval(recorded) > 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.intake.page import PageReading, PageRow, detect, read_csv, read_pasted_page, row_identity
 from ledger.intake.refusals import FileRefused
+from ledger.intake.tabular import decode_lines
 
 DATA = Path(__file__).parents[2] / "data" / "intake"
 TABLE = (DATA / "page.csv").read_text(encoding="utf-8")
@@ -245,3 +246,11 @@ def test_both_forms_of_any_page_have_the_same_identities_and_no_two_rows_share_o
     from_table, from_text = read_csv(lines, {}), read_pasted_page("\n".join(text))
     assert identities(from_table) == identities(from_text)
     assert len(set(identities(from_table))) == len(entries)
+
+
+def test_an_entry_that_is_not_utf8_costs_itself() -> None:
+    """If the text of one entry of a pasted page is Latin-1, then it is refused, and every other entry is a row."""
+    page = f"{STAMP}\n\nExpos\xe9\n\n{STAMP}\n\n100 signatures reached\n".encode("latin-1")
+    reading = read_pasted_page("\n".join(decode_lines([page])))
+    assert [(refused.line, refused.reason.value) for refused in reading.refused] == [(1, "not-utf-8")]
+    assert only(PageReading(reading.rows, [])).count == 100

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.intake.refusals import LONGEST_LINE, Because, FileRefused, Refused
-from ledger.intake.tabular import MOST_LINES_OF_A_RECORD, Row, decode_lines, read_rows
+from ledger.intake.tabular import MOST_LINES_OF_A_RECORD, NOT_UTF8, Row, decode_lines, read_rows
 
 COLUMNS = ("at", "kind", "note")
 
@@ -212,21 +212,41 @@ def test_lines_do_not_depend_on_where_the_bytes_are_cut(lines: list[str], cuts: 
 
 
 @pytest.mark.parametrize(
-    ("chunks", "line"),
+    ("chunks", "lines"),
     [
-        ([b"\xff\xfea\0"], 1),
-        ([b"a\nb\nc\xe9d\ne\n"], 3),
-        ([b"a\nb\nc\n", b"d", b"\xc3", b"\n"], 4),
-        ([b"a\n\xed\xa0\x80\n"], 2),
-        ([b"a\nb\n\xc3"], 3),
+        ([b"\xff\xfea\0"], [NOT_UTF8]),
+        ([b"a\nb\nc\xe9d\ne\n"], ["a", "b", NOT_UTF8, "e"]),
+        ([b"a\nb\nc\n", b"d", b"\xc3", b"\n"], ["a", "b", "c", NOT_UTF8]),
+        ([b"a\n\xed\xa0\x80\nz\r\n"], ["a", NOT_UTF8, "z"]),
+        ([b"a\nb\n\xc3"], ["a", "b", NOT_UTF8]),
+        ([b"a\n\xed\xb3\xbf\n"], ["a", NOT_UTF8]),
     ],
 )
-def test_bytes_that_are_not_utf8_are_refused_by_their_line(chunks: list[bytes], line: int) -> None:
-    """If a file is UTF-16, Latin-1 or cut within a character, then the message names the line and nothing of it."""
+def test_bytes_that_are_not_utf8_cost_their_line(chunks: list[bytes], lines: list[str]) -> None:
+    """If a line is UTF-16, Latin-1, cut within a character or a lone surrogate, then it alone cannot be read."""
+    assert list(decode_lines(chunks)) == lines
+
+
+@pytest.mark.parametrize(
+    ("data", "rows", "lost"),
+    [
+        (b"at,kind\na,b\nc\xe9,d\ne,f\n", 2, [(3, "not-utf-8")]),
+        (b'at,kind\na,"b\n\xe9\nc"\ne,f\n', 1, [(2, "not-utf-8")]),
+        (b'{"at":1,"kind":2}\n{"at":1,"kind":"\xe9"}\n{"at":1,"kind":2}', 2, [(2, "not-utf-8")]),
+        (b'\n{"at":1,"kind":2}\n\xe9\n', 1, [(3, "not-utf-8")]),
+    ],
+)
+def test_a_line_that_is_not_utf8_costs_one_row(data: bytes, rows: int, lost: list[tuple[int, str]]) -> None:
+    """If a line of a table is not UTF-8, then the row that it stands in is refused, and every other is a row."""
+    text = "\n".join(decode_lines([data]))
+    assert (len(cells(text)), refused(text)) == (rows, lost)
+
+
+def test_a_header_that_is_not_utf8_refuses_the_file() -> None:
+    """If a file is Latin-1 or UTF-16 from its first line on, then it is refused as a whole, and nothing of it shown."""
     with pytest.raises(FileRefused) as refusal:
-        list(decode_lines(chunks))
-    assert str(refusal.value) == f"line {line} is not UTF-8"
-    assert refusal.value.__context__ is None
+        read("\n".join(decode_lines(["at,kind,signé\na,b,c\n".encode("utf-16")])))
+    assert str(refusal.value) == "the header of the file, on line 1, can't be read: the line is not UTF-8"
 
 
 def test_a_line_without_an_end_holds_no_more_memory_than_its_refusal_needs() -> None:
