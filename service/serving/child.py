@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -65,6 +66,8 @@ async def _live() -> int:
         log.error("child.failed", error=type(error).__name__, where=places(error.__traceback__))
         return 1
     finally:
+        if told.at_eof():  # else the supervisor takes it away
+            shutil.rmtree(orders.figures, ignore_errors=True)
         watching.cancel()
     return 0
 

@@ -104,9 +104,15 @@ def test_children_do_not_outlive_the_supervisor(own: Kept) -> None:
     with serving(own.home, "--workers", "2") as service:
         children = service.children()
         assert len(children) >= 3
+        told = Path(f"/proc/{service.child('worker-1')}/environ").read_bytes().split(b"\0")
+        (figures,) = [
+            Path(os.fsdecode(each.split(b"=", 1)[1])).parent for each in told if each.startswith(b"PROMETHEUS")
+        ]
+        assert figures.is_dir()
         service.process.kill()
         service.process.wait(STOPPED)
         wait_for(lambda: not any(alive(pid) for pid in children), STOPPED)
+        assert not figures.exists()
         with serving(own.home, "--port", str(service.port)) as next_one:
             assert next_one.get(f"/petitions/{PETITION}/count.json").status == 200
     assert eventually(lambda: not Place(own.home).is_alive())
