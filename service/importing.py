@@ -19,6 +19,7 @@ from ledger.intake.tabular import decode_lines
 from schemas.commands import Accepted, OpenPetition, Submission
 from schemas.commands import Refused as CommandRefused
 from service.database import Ledger, Unavailable, running_corrections
+from service.rereading import rereadable
 
 BOUND = 1000
 """Rows in one transaction of an import: bulk work batches larger than live signing does."""
@@ -38,7 +39,8 @@ def import_actor() -> str:
 
 def read_page(path: Path, mapping: Mapping[str, str], all_kind: str | None, zone: ZoneInfo | None) -> PageReading:
     """A page's timeline from a file, in either form. Raises FileRefused, OSError."""
-    lines = list(decode_lines(_chunks(path)))
+    with rereadable(path) as blocks:
+        lines = list(decode_lines(blocks()))
     text = "\n".join(lines)
     if detect(text) == "page":
         return read_pasted_page(text)
@@ -97,40 +99,41 @@ async def import_log(
     Raises ImportRefused, FileRefused; OSError where the file cannot be read, or not to its end.
     """
     report = report or Report()
+    with rereadable(path) as blocks:
 
-    def rows(aside: Callable[[Refused | Skipped], None]) -> Iterator[LogRow]:
-        return sift(read_log(decode_lines(_chunks(path)), mapping, kinds, zone), aside)
+        def rows(aside: Callable[[Refused | Skipped], None]) -> Iterator[LogRow]:
+            return sift(read_log(decode_lines(blocks()), mapping, kinds, zone), aside)
 
-    # A file whose columns are not those of a log is refused before anything is opened for it.
-    next(rows(_nothing), None)
-    async with ledger.writer("ledger_admin", bound=BOUND) as writer:
-        policy_name = await open_unless_there(ledger, opening, actor)
-        importer = Importer(
-            writer,
-            opening.petition,
-            actor,
-            ledger.petition_key(opening.petition),
-            policy_of(policy_name),
-            refused,
-            progress,
-            report,
-        )
+        # A file whose columns are not those of a log is refused before anything is opened for it.
+        next(rows(_nothing), None)
+        async with ledger.writer("ledger_admin", bound=BOUND) as writer:
+            policy_name = await open_unless_there(ledger, opening, actor)
+            importer = Importer(
+                writer,
+                opening.petition,
+                actor,
+                ledger.petition_key(opening.petition),
+                policy_of(policy_name),
+                refused,
+                progress,
+                report,
+            )
 
-        def aside(reading: Refused | Skipped) -> None:
-            match reading:
-                case Skipped():
-                    importer.skip()
-                case Refused(line, reason):
-                    importer.refuse(line, reason.value)
+            def aside(reading: Refused | Skipped) -> None:
+                match reading:
+                    case Skipped():
+                        importer.skip()
+                    case Refused(line, reason):
+                        importer.refuse(line, reason.value)
 
-        connection = await ledger.connect("ledger_admin")
-        try:
-            await importer.resume(await running_corrections(connection, opening.petition))
-        finally:
-            await connection.close()
-        if importer.report.stopped is None:
-            await importer.import_log(plan(rows(aside), lambda: rows(_nothing)))
-        return importer.report
+            connection = await ledger.connect("ledger_admin")
+            try:
+                await importer.resume(await running_corrections(connection, opening.petition))
+            finally:
+                await connection.close()
+            if importer.report.stopped is None:
+                await importer.import_log(plan(rows(aside), lambda: rows(_nothing)))
+            return importer.report
 
 
 async def import_rows(ledger: Ledger, petition: str, rows: Iterable[LogRow], *, actor: str) -> Report:
@@ -174,12 +177,6 @@ async def open_unless_there(ledger: Ledger, opening: OpenPetition, actor: str) -
         raise ImportRefused(f"The petition is {row['basis']}; this import needs one that is {opening.opened.basis}.")
     policy_name: str = row["identity_policy"]
     return policy_name
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            yield chunk
 
 
 def _nothing(reading: Refused | Skipped) -> None:

@@ -120,6 +120,8 @@ def events(
             )
         except FileRefused as refusal:
             raise WrongCall(str(refusal)) from None
+        except (ConnectionError, TimeoutError):
+            raise  # of the database
         except OSError:
             raise WrongCall("The file cannot be read.") from None
 

@@ -82,11 +82,11 @@ async def test_an_import_whose_file_breaks_off_tells_what_it_appended(
     path = written(tmp_path / "log.csv", signing(3000))
     whole = path.read_bytes()
 
-    def torn(_: Path) -> Iterator[bytes]:
+    def torn(_: int) -> Iterator[bytes]:
         yield whole[:80_000]
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("service.importing._chunks", torn)
+    monkeypatch.setattr("service.rereading._blocks", torn)
     report = Report()
     with pytest.raises(OSError, match="Input"):
         await import_log(
