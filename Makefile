@@ -9,10 +9,10 @@ BIN := .venv/bin
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links pyproject.toml --extra embedded --group build
 
-.PHONY: bench help lock venv venv-dev demo test test-fast lint
+.PHONY: bench bench-serving contract help lock venv venv-dev demo test test-fast lint
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
 
 venv: ## make or refresh .venv from the hashed lock; .venv/bin/ledger is then ready
 	@$(PYTHON) bin/make_venv.py
@@ -39,6 +39,12 @@ lint: venv-dev ## ruff, mypy --strict, the import contracts, unused dependencies
 
 bench: venv-dev ## rates of importing, projecting, rebuilding and replaying, beside a peer in the same run (BENCH_ARGS=ROWS RUNS)
 	@$(BIN)/python -m bench.rates $(BENCH_ARGS)
+
+bench-serving: venv-dev ## signatures and reads a second over HTTP, beside a bare handler (BENCH_ARGS="30 --kill"; needs wrk)
+	@$(BIN)/python -m bench.serving $(BENCH_ARGS)
+
+contract: venv-dev ## schemathesis over the whole OpenAPI document, 500 examples an operation: about a quarter of an hour
+	@CONTRACT_EXAMPLES=500 $(BIN)/python -m pytest tests/service/test_contract.py -rP $(TEST_ARGS)
 
 lock: ## resolve the hashed locks anew, where uv is installed; they name no index
 	@$(LOCK) -o requirements.lock
