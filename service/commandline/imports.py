@@ -1,6 +1,7 @@
 """`ledger import`: a page's timeline, or a signature log, from a file. Acts as `import:` and a random id."""
 
 import csv
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,7 @@ def timeline(
     from service.importing import import_actor, import_page, read_page
     from service.opening import OpeningRefused, opening
 
+    _kept_apart(file, report)
     try:
         reading = read_page(file, _pairs(map, "--map"), all_kind, _zone(zone))
         command = opening(
@@ -98,6 +100,7 @@ def events(
     from service.importing import import_actor, import_log
     from service.opening import OpeningRefused, opening, read_question
 
+    _kept_apart(file, report)
     mapping, kinds, read_zone = _pairs(map, "--map"), _pairs(kind, "--kind"), _zone(zone)
     try:
         command = opening(
@@ -176,17 +179,37 @@ def tell_report(petition: str, report: "Report", *, json: bool) -> None:
 
 @contextmanager
 def _refusals(path: Path | None) -> "Iterator[Callable[[int, str], None]]":
+    """What takes the refused rows. They are written beside the report's place, which they take at the end, however the
+    import ends; what is there and is no regular file (a terminal, a pipe) is written to as it is."""
     if path is None:
         yield lambda line, reason: None
         return
+    part = None
+    if (path.is_file() or not path.exists()) and not path.is_relative_to("/dev"):
+        path = path.resolve()
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        file = path.open("w", newline="", encoding="utf-8")
+        file = (part or path).open("w" if part is None else "x", newline="", encoding="utf-8")
     except OSError:
         raise WrongCall("The report cannot be written there.") from None
-    with file:
-        rows = csv.writer(file)
-        rows.writerow(("line", "reason"))
-        yield lambda line, reason: rows.writerow((line, reason))
+    try:
+        with file:
+            rows = csv.writer(file)
+            rows.writerow(("line", "reason"))
+            yield lambda line, reason: rows.writerow((line, reason))
+    finally:
+        if part is not None:
+            part.replace(path)
+
+
+def _kept_apart(file: Path, report: Path | None) -> None:
+    """Stop where the report would be written over the very file that is to be imported."""
+    try:
+        is_same = report is not None and report.exists() and file.samefile(report) and file.is_file()
+    except OSError:
+        is_same = False
+    if is_same:
+        stop(WRONG_CALL, "--report names the file that is to be imported.")
 
 
 @contextmanager
@@ -207,8 +230,11 @@ def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
     pairs = {}
     for each in given or ():
         left, equals, right = each.partition("=")
+        left = left.strip()
         if not equals or not left or not right:
             stop(WRONG_CALL, f"{option} takes two names with = between them.")
+        if left in pairs:
+            stop(WRONG_CALL, f"{option} is given twice for one name; each is said once.")
         pairs[left] = right
     return pairs
 
