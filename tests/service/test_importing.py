@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,20 @@ async def test_a_correction_that_was_left_unfinished_is_finished_by_the_next_imp
         "completed", 8, 0,
     )  # fmt: skip
     assert await connection.fetchval("SELECT count FROM ledger.petitions") == 2
+
+
+async def test_an_undated_number_is_the_count_until_something_later_is_observed(
+    ledger: Ledger, ledger_database: LedgerDatabase, tmp_path: Path
+) -> None:
+    """If a number without a date is imported, then it is the count as of now: a number of the past that is imported
+    after it changes nothing, and one that is observed later does."""
+    command = opening("p", basis="observed", provenance="observed")
+    counts = []
+    later = datetime.now(UTC) + timedelta(seconds=30)
+    for number, row in enumerate(["2020-01-01T00:00:00Z,count,20", ",count,367", "2020-02-01T00:00:00Z,count,5000",
+                                  f"{later.isoformat()},count,400"]):  # fmt: skip
+        path = written(tmp_path / f"{number}.csv", f"at,kind,count\n{row}\n")
+        report = await import_page(ledger, command, read_page(path, {}, None, None), actor="import:test")
+        assert (report.appended, report.is_clean) == (1, True)
+        counts.append(await ledger_database.superuser.fetchval("SELECT count FROM ledger.petitions"))
+    assert counts == [20, 367, 367, 400]
