@@ -210,7 +210,7 @@ def test_a_signature_of_another_petition_is_not_found() -> None:
     ids=str,
 )
 def test_what_may_not_be_public_is_refused_before_it_is_a_leaf(wrong: dict[str, Any]) -> None:
-    """If a command carries a public field of a wrong form, then it is refused: a leaf would stop every fold for ever."""
+    """If a public field of a command has a wrong form, then it is refused: its leaf would stop every fold for ever."""
     desk = Desk()
     (outcome,) = desk.ask(by_site(recording("a", 1, **wrong)))
     assert isinstance(outcome, Refused)
