@@ -29,7 +29,7 @@ DAY: Final[Mapping[str, Any]] = {"type": "string", "format": "date", "examples":
 
 DURATION: Final[Mapping[str, Any]] = {
     "type": "string",
-    "pattern": ("^(?=.*[1-9])(?=[0-9])([0-9]{1,4}w)?([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,10}s)?$"),
+    "pattern": ("^(?=.*[1-9])(?=[0-9])([0-9]{1,5}w)?([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,10}s)?$"),
     "description": "Weeks, days, hours, minutes and seconds, at most 36,525 days in all.",
     "examples": ["72h", "3d", "1d12h"],
 }
