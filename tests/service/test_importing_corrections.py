@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ledger.correction import CHUNK
+from ledger.fsck import fsck
 from service.database import Ledger
 from tests.conftest import LedgerDatabase
 from tests.service.test_importing import WORKER, imported, ledger, written
@@ -85,6 +86,7 @@ async def test_rows_of_another_import_are_judged_after_a_running_correction(
     assert first is not None
     assert (first["state"], first["applied"]) == ("completed", 8)
     assert await connection.fetchval("SELECT count FROM ledger.petitions") == standing
+    assert list(await fsck(await ledger_database.connect("ledger_backup"), deep=True)) == []
 
 
 async def nothing_runs(*_: object) -> list[object]:
