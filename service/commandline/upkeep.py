@@ -110,9 +110,8 @@ def fsck(
     from dataclasses import asdict
 
     async def work(ledger: "Ledger") -> int | None:
-        from projections.fsck import fsck as audit_projections
-
         from ledger.fsck import fsck as audit
+        from projections.fsck import fsck as audit_projections
 
         connection = await ledger.connect("ledger_backup")
         try:
