@@ -17,10 +17,12 @@ _MONTH_AND_DAY: Final = (
 )
 _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
 _OFFSET: Final = "([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])"
+# On the first and on the last day an offset may carry a time out of the years that are taken.
+_WITHIN: Final = r"(?!2000-01-01[^+]*\+|2100-12-31[^Zz+]*-[0-9:]+$)"
 
 INSTANT: Final[Mapping[str, Any]] = {
     "type": "string",
-    "pattern": f"^({_YEAR}-{_MONTH_AND_DAY}|{_LEAP}-02-29)[Tt ]{_CLOCK} ?{_OFFSET}$",
+    "pattern": f"^{_WITHIN}({_YEAR}-{_MONTH_AND_DAY}|{_LEAP}-02-29)[Tt ]{_CLOCK} ?{_OFFSET}$",
     "examples": ["2020-12-31T18:30:00Z", "2018-01-31T09:56:46.250000+01:00"],
 }
 """RFC 3339, with what people write of it: a space for the T, no seconds, an offset without its colon."""

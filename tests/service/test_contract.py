@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -34,7 +34,7 @@ class Site:
     """A served ledger with petitions in every state, signatures in every state, and two credentials."""
 
     address: str
-    tokens: dict[str, str]
+    tokens: dict[str, str] = field(repr=False)
     signatures: dict[str, str]
 
     def post(self, path: str, body: Any, key: str) -> Any:
