@@ -93,8 +93,10 @@ def run(
 
             async def inside() -> int | None:
                 task = asyncio.current_task()
-                if ends and task is not None:
-                    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+                assert task is not None
+                # Not left to a handler that raises: whichever callback of the loop it met would swallow it.
+                for number in (signal.SIGTERM,) if ends else (signal.SIGTERM, signal.SIGINT):
+                    asyncio.get_running_loop().add_signal_handler(number, task.cancel)
                 async with where.ledger(say if on_terminal() else _silent, origin=origin) as ledger:
                     return await work(ledger)
 
@@ -103,6 +105,8 @@ def run(
     except (typer.Exit, KeyboardInterrupt):
         raise
     except asyncio.CancelledError:
+        if not ends:
+            raise typer.Exit(DONE) from None
         stop(TERMINATED, "Stopped. What was recorded before stays recorded.")
     except WrongCall as error:
         stop(WRONG_CALL, str(error))
