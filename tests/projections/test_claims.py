@@ -91,7 +91,14 @@ def test_the_interval_holds_the_truth_wherever_the_undated_events_happened(
         truth = [(times.get(entry.position, entry.effective), entry.delta) for entry in entries]
         instants = [end] if length is None else range(max(end - length, 0), end + 1)
         highest = max(sum(delta for at, delta in truth if at <= _second(instant)) for instant in instants)
-        assert bounds.lower <= max(highest, 0)
+        # Events of one second happen one after the other: the count enters the window with what stood before it, and
+        # passes through each of its steps.
+        first = _second(instants[0])
+        through, count = highest, sum(delta for at, delta in truth if at < first)
+        for _, delta in sorted((each for each in truth if first <= each[0] <= _second(end)), key=lambda each: each[0]):
+            through = max(through, count)
+            count += delta
+        assert bounds.lower <= max(highest if length is None else max(through, count), 0)
         assert bounds.upper is not None
         # Several events of one second pass through counts between: the interval may hold those as well.
         assert highest <= bounds.upper

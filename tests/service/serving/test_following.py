@@ -170,7 +170,8 @@ async def test_the_projector_follows_the_log(ledger_database: LedgerDatabase, mo
 
     async def last_look() -> Any:
         return await ledger_database.superuser.fetchval(
-            "SELECT coalesce(max(state_change), '-infinity') FROM pg_stat_activity WHERE datname = current_database()"
+            "SELECT coalesce(max(state_change), '2000-01-01T00:00:00Z') FROM pg_stat_activity"
+            " WHERE datname = current_database()"
             " AND query LIKE '%FROM ledger.head%' AND pid <> pg_backend_pid() AND pid <> $1",
             reader.get_server_pid(),
         )
