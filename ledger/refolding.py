@@ -9,7 +9,7 @@ This module must never raise on bad data, and never put into a finding what it r
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -225,9 +225,12 @@ def _unequal(expected: tuple[Any, ...], row: Mapping[str, Any]) -> str:
     return ", ".join(name for value, (name, found) in zip(expected, values, strict=True) if value != found)
 
 
+_UNREADABLE: Final = object()
+
+
 def _json(text: str | None) -> Any:
     """The value of a JSON column. What cannot be read equals nothing that a fold makes."""
     try:
         return None if text is None else orjson.loads(text)
     except orjson.JSONDecodeError:
-        return NotImplemented
+        return _UNREADABLE

@@ -1,12 +1,10 @@
 """A connection that is cut anywhere in an append: before a message gets through, or before its answer does."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -14,6 +12,7 @@ from ledger.connecting import connect
 from ledger.writer import Writer
 from schemas.commands import Accepted
 from tests.conftest import LedgerDatabase
+from tests.ledger.relaying import SOCKET, relay, socket_of, through
 from tests.ledger.submissions import PETITION, SOURCE, by_site, recording, some_id
 from tests.ledger.writing import SIGN, stored
 
@@ -33,48 +32,25 @@ class Knife:
 
     def dsn(self, url: str) -> str:
         """The address of the ledger through this proxy."""
-        return urlsplit(url)._replace(query=f"host={quote(str(self.directory))}&port=5432").geturl()
+        return through(self.directory, url)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_unix_connection(self.upstream)
-        last = asyncio.Event()
+        unheard = False
 
-        async def forward() -> None:
-            while data := await reader.read(65536):
-                self.left -= 1
-                if self.left == -1 and not self.answered:
-                    return
-                if self.left == -1:
-                    last.set()
-                up_writer.write(data)
-                await up_writer.drain()
+        def passes(data: bytes) -> bool:
+            nonlocal unheard
+            self.left -= 1
+            unheard = unheard or (self.left == -1 and self.answered)
+            return self.left != -1 or self.answered
 
-        async def back() -> None:
-            while data := await up_reader.read(65536):
-                if last.is_set():
-                    return
-                writer.write(data)
-                await writer.drain()
-
-        tasks = [asyncio.create_task(forward()), asyncio.create_task(back())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for end in (writer, up_writer):
-            end.close()
-            with contextlib.suppress(OSError):
-                await end.wait_closed()
+        await relay(reader, writer, self.upstream, passes=passes, answers=lambda: not unheard)
 
 
 @pytest.fixture
 async def knife(petition: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Knife]:
     """A proxy to the server of this ledger, which cuts nothing yet."""
-    query = parse_qs(urlsplit(petition.url).query)
-    if "host" not in query:
-        pytest.skip("the server of TEST_DATABASE_URL has no unix socket in its address")
-    proxy = Knife(tmp_path, f"{query['host'][0]}/.s.PGSQL.{query.get('port', ['5432'])[0]}")
-    async with await asyncio.start_unix_server(proxy.serve, tmp_path / ".s.PGSQL.5432"):
+    proxy = Knife(tmp_path, socket_of(petition.url))
+    async with await asyncio.start_unix_server(proxy.serve, tmp_path / SOCKET):
         yield proxy
 
 

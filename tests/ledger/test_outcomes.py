@@ -1,12 +1,10 @@
 """An error does not mean "not recorded": what became of a batch is looked up in the log, never guessed."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
 import pytest
@@ -16,6 +14,7 @@ from ledger.outcomes import Verdict, blames_the_batch, judge
 from ledger.writer import Writer
 from schemas.commands import Accepted, Unknown
 from tests.conftest import LedgerDatabase
+from tests.ledger.relaying import SOCKET, relay, socket_of, through
 from tests.ledger.submissions import PETITION, SOURCE, by_site, confirming, recording, some_id, withdrawing
 from tests.ledger.writing import SIGN, reasons, stored, writer
 
@@ -85,53 +84,32 @@ class Wire:
     lost_commits: int = 0
 
     def dsn(self, url: str) -> str:
-        parts = urlsplit(url)
-        return parts._replace(query=f"host={quote(str(self.directory))}&port=5432").geturl()
+        return through(self.directory, url)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_unix_connection(self.upstream)
-        cut = asyncio.Event()
+        unheard = False
 
-        async def forward() -> None:
-            while data := await reader.read(65536):
-                # asyncpg sends a statement without arguments as one simple query.
-                if data.startswith(b"Q") and data[5:].startswith(b"COMMIT"):
-                    if self.lost_commits:
-                        self.lost_commits -= 1
-                        break
-                    if self.lost_answers:
-                        self.lost_answers -= 1
-                        cut.set()
-                up_writer.write(data)
-                await up_writer.drain()
+        def passes(data: bytes) -> bool:
+            nonlocal unheard
+            # asyncpg sends a statement without arguments as one simple query.
+            if data.startswith(b"Q") and data[5:].startswith(b"COMMIT"):
+                if self.lost_commits:
+                    self.lost_commits -= 1
+                    return False
+                if self.lost_answers:
+                    self.lost_answers -= 1
+                    unheard = True
+            return True
 
-        async def back() -> None:
-            while data := await up_reader.read(65536):
-                if cut.is_set():  # the server has answered, so it has committed; nobody will hear of it
-                    break
-                writer.write(data)
-                await writer.drain()
-
-        tasks = [asyncio.create_task(forward()), asyncio.create_task(back())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for end in (writer, up_writer):
-            end.close()
-            with contextlib.suppress(OSError):
-                await end.wait_closed()
+        # Where the answer is lost, the server has answered, so it has committed; nobody will hear of it.
+        await relay(reader, writer, self.upstream, passes=passes, answers=lambda: not unheard)
 
 
 @pytest.fixture
 async def wire(petition: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Wire]:
     """A wire to the server of this ledger."""
-    query = parse_qs(urlsplit(petition.url).query)
-    if "host" not in query:
-        pytest.skip("the server of TEST_DATABASE_URL has no unix socket in its address")
-    upstream = f"{query['host'][0]}/.s.PGSQL.{query.get('port', ['5432'])[0]}"
-    proxy = Wire(tmp_path, upstream)
-    server = await asyncio.start_unix_server(proxy.serve, tmp_path / ".s.PGSQL.5432")
+    proxy = Wire(tmp_path, socket_of(petition.url))
+    server = await asyncio.start_unix_server(proxy.serve, tmp_path / SOCKET)
     async with server:
         yield proxy
 
