@@ -6,10 +6,10 @@ BENCH_ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-  --no-emit-index-url --no-emit-find-links pyproject.toml --extra embedded --group build
+COMPILE := uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+LOCK := $(COMPILE) --python-version 3.11 pyproject.toml --extra embedded --group build
 
-.PHONY: bench bench-serving contract help lock venv venv-dev demo test test-fast lint
+.PHONY: bench bench-serving contract help interop lock venv venv-dev venv-interop demo test test-fast lint
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -30,6 +30,12 @@ test: venv-dev ## the whole test suite, against a real PostgreSQL that it starts
 test-fast: venv-dev ## the pure part of the suite: seconds, no server
 	@$(BIN)/python -m pytest -m "not database" $(TEST_ARGS)
 
+venv-interop:
+	@$(PYTHON) bin/make_interop.py
+
+interop: venv-dev venv-interop ## other people's verifier and witness against ours; needs a Python 3.12 or newer beside
+	@$(BIN)/python -m pytest tests/interop $(TEST_ARGS)
+
 lint: venv-dev ## ruff, mypy --strict, the import contracts, unused dependencies
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -49,3 +55,4 @@ contract: venv-dev ## schemathesis over the whole OpenAPI document, 500 examples
 lock: ## resolve the hashed locks anew, where uv is installed; they name no index
 	@$(LOCK) -o requirements.lock
 	@$(LOCK) --group dev -o requirements-dev.lock
+	@$(COMPILE) --python-version 3.12 --group interop -o requirements-interop.lock
