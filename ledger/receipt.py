@@ -15,13 +15,11 @@ from ledger.tree_head import LARGEST_NOTE, NoteRefused, Opened, VerifierKey, ope
 from schemas.canonical import from_base64, to_base64
 from schemas.ids import read_position
 
-MEDIA_SUFFIX: Final = ".tlog-proof"
-LARGEST_EXTRA: Final = 64 * 1024
-"""Bytes, as base64."""
+LARGEST_RECEIPT: Final = 2 * LARGEST_NOTE
+"""Bytes: a note of any length, and about as much for what was added."""
 
 _FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
 _MOST_HASHES: Final = 53  # an index has at most 53 bits, and a proof at most a hash for each
-_LARGEST_HEADER: Final = LARGEST_EXTRA + 4096
 
 
 class ReceiptRefused(ValueError):
@@ -54,8 +52,10 @@ def read_receipt(data: bytes) -> Receipt:
 
     C2SP tlog-proof, "Format".
     """
-    header, blank, note = data[: _LARGEST_HEADER + LARGEST_NOTE + 1].partition(b"\n\n")
-    if not blank or len(header) > _LARGEST_HEADER or len(note) > LARGEST_NOTE or not header.isascii():
+    if len(data) > LARGEST_RECEIPT:
+        raise ReceiptRefused("the receipt is too long")
+    header, blank, note = data.partition(b"\n\n")
+    if not blank or not header.isascii():
         raise ReceiptRefused("a receipt is a proof, a blank line and a note")
     first, *lines = header.decode("ascii").split("\n")
     if first != _FIRST_LINE:

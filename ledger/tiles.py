@@ -103,11 +103,10 @@ def tiles_for(nodes: Iterable[Node], size: int) -> list[Tile]:
     """
     tiles: dict[Tile, None] = {}
     for node in nodes:
-        level, index, first, count = _place(node)
-        width = width_at(level, index, size)
-        if node.height < 0 or node.index < 0 or first + count > width:
+        if node.height < 0 or node.index < 0 or node.index >= size >> node.height:
             raise ValueError("a tree of this size has no such subtree")
-        tiles[Tile(level, index, width)] = None
+        level, index, _, _ = _place(node)
+        tiles[Tile(level, index, width_at(level, index, size))] = None
     return list(tiles)
 
 

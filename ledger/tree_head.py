@@ -41,7 +41,9 @@ _KEY_BYTES: Final = 32  # RFC 8032 section 5.1.5
 _SIGNATURE_BYTES: Final = 64  # RFC 8032 section 5.1.6
 _TIME_BYTES: Final = 8
 _LATEST: Final = 2**63 - 1  # tlog-cosignature, "Format"
-_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")  # signed-note, "Format": none below U+0020 but the newline
+# signed-note, "Format": below U+0020 nothing but newlines; and a name is one word, without a plus.
+_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")
+_NAME: Final = re.compile("[^\\s+\x00-\x1f\ud800-\udfff]+")
 
 # RFC 8032 section 5.1: the field, and the y of every point whose order divides 8. With such a key some signatures hold
 # for many texts. The two last ones are of the points of order 8: the roots of d y^4 + 2 y^2 - 1.
@@ -68,7 +70,7 @@ class VerifierKey:
     """A public key with the name that it goes by and what it is for: ED25519 seals, COSIGNATURE cosigns.
 
     Raises NoteRefused where the name is empty, or has a space or a plus (C2SP signed-note, "Format"), and where the key
-    has not 32 bytes, or is the encoding of no point or of one of small order (RFC 8032 section 5.1.3).
+    has not 32 bytes, or lies outside the field, or is a point of small order (RFC 8032 section 5.1).
     """
 
     name: str
@@ -92,7 +94,10 @@ class VerifierKey:
 
 
 class SealingKey:
-    """A private key of a ledger, with the origin as its name. Nothing shows the seed, which has 32 bytes."""
+    """A private key of a ledger, with the origin as its name. Nothing shows its seed, the 32 bytes that it is made of.
+
+    Raises NoteRefused where the name is none, and ValueError where the seed has not 32 bytes.
+    """
 
     __slots__ = ("_private", "verifier")
 
@@ -162,7 +167,9 @@ def seal_head(head: TreeHead, keys: Sequence[SealingKey]) -> bytes:
     text = head_text(head)
     if not keys or any(key.verifier.name != head.origin for key in keys):
         raise NoteRefused("a head is sealed by keys that bear its origin as their name")
-    return with_lines(text + b"\n", b"".join(_line(key.verifier, key.sign(text)) for key in keys))
+    note = text + b"\n" + b"".join(_line(key.verifier, key.sign(text)) for key in keys)
+    _require_one_line_each(note)
+    return note
 
 
 def with_lines(note: bytes, lines: bytes) -> bytes:
@@ -170,13 +177,10 @@ def with_lines(note: bytes, lines: bytes) -> bytes:
 
     Raises NoteRefused where the result is no note, or a key of one name and id has two lines in it.
     """
-    if not lines:
-        raise NoteRefused("there is no line to add")
-    whole = note + lines
-    _, signatures = _split(whole)
-    if len({(name, signature[:_KEY_ID_BYTES]) for name, signature in signatures}) != len(signatures):
-        raise NoteRefused("a key has two lines in this note")
-    return whole
+    if not lines or _split(note + lines)[0] != _split(note)[0]:  # a blank line in them would make the note a text
+        raise NoteRefused("there is no line to add, or more than lines")
+    _require_one_line_each(note + lines)
+    return note + lines
 
 
 def open_note(note: bytes, keys: Sequence[VerifierKey]) -> Opened:
@@ -267,6 +271,12 @@ def _lines(lines: str) -> Iterator[tuple[str, bytes]]:
         yield name, signature
 
 
+def _require_one_line_each(note: bytes) -> None:
+    _, signatures = _split(note)
+    if len({(name, signature[:_KEY_ID_BYTES]) for name, signature in signatures}) != len(signatures):
+        raise NoteRefused("a key has two lines in this note")
+
+
 def _line(key: VerifierKey, signature: bytes) -> bytes:
     return f"{_LINE}{key.name} {to_base64(key.key_id + signature)}\n".encode()
 
@@ -302,7 +312,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _require_name(name: str) -> None:
-    if not name or "+" in name or any(character.isspace() for character in name) or _CONTROL.search(name):
+    if not _NAME.fullmatch(name):
         raise NoteRefused("a key's name is not empty, and has no space and no plus")
 
 
@@ -311,4 +321,4 @@ def _require_strong(public: bytes) -> None:
         raise NoteRefused("a key has 32 bytes")
     y = int.from_bytes(public, "little") & (2**255 - 1)  # the highest bit is the sign of x (RFC 8032 section 5.1.2)
     if y >= _P or y in _SMALL_ORDER:
-        raise NoteRefused("the key is of no point, or of one of small order")
+        raise NoteRefused("the key lies outside the field, or is a point of small order")
