@@ -3,7 +3,7 @@
 --
 --   ledger_migrate_login  runs `ledger migrate`, and nothing else: it may become the owner of every table.
 --   ledger_public_login   serves `--role public`: signs, reads, projects. It cannot invalidate, open or revise anything.
---   ledger_admin_login    serves `--role admin` and `--role all`, and the command line.
+--   ledger_admin_login    serves `--role admin` and `--role all`, and the command line. It seals.
 --
 -- None of them is a superuser, and those that serve own nothing: the service refuses to start with one that does.
 
@@ -13,7 +13,7 @@ DECLARE
 BEGIN
   FOREACH name IN ARRAY ARRAY[
     'ledger_owner', 'ledger_migrator', 'ledger_signing', 'ledger_admin', 'ledger_privacy', 'ledger_projector',
-    'ledger_reader', 'ledger_backup'
+    'ledger_reader', 'ledger_backup', 'ledger_sealer'
   ] LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
       EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT', name);
@@ -35,5 +35,5 @@ GRANT ledger_owner TO ledger_migrator;
 GRANT ledger_reader, ledger_admin TO ledger_migrate_login;  -- it also states which vault key the ledger is made with
 
 GRANT ledger_signing, ledger_reader, ledger_projector TO ledger_public_login;
-GRANT ledger_signing, ledger_reader, ledger_projector, ledger_admin, ledger_privacy, ledger_backup
+GRANT ledger_signing, ledger_reader, ledger_projector, ledger_admin, ledger_privacy, ledger_backup, ledger_sealer
   TO ledger_admin_login;

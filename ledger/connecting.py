@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncpg
 
-Role = Literal["ledger_signing", "ledger_admin", "ledger_privacy", "ledger_projector", "ledger_reader", "ledger_backup"]
+Role = Literal[
+    "ledger_signing",
+    "ledger_admin",
+    "ledger_privacy",
+    "ledger_projector",
+    "ledger_reader",
+    "ledger_backup",
+    "ledger_sealer",
+]
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]
@@ -38,6 +46,16 @@ _READING: Final[Mapping[str, str]] = {
     "idle_in_transaction_session_timeout": "60s",
 }
 _PROJECTING: Final[Mapping[str, str]] = {"idle_in_transaction_session_timeout": "60s", "lock_timeout": "30s"}
+_SEALING: Final[Mapping[str, str]] = {
+    # A head is copied and shown only after it is on the disk.
+    "synchronous_commit": "on",
+    # A sealer that freezes with the lock held must not stop the others for ever.
+    "idle_in_transaction_session_timeout": "30s",
+    "lock_timeout": "30s",
+    "statement_timeout": "60s",
+    "tcp_user_timeout": "5s",
+    "client_connection_check_interval": "2s",
+}
 
 
 def settings(role: Role) -> dict[str, str]:
@@ -47,6 +65,8 @@ def settings(role: Role) -> dict[str, str]:
             return {**_EVERY, **_WRITING, "role": role}
         case "ledger_projector":
             return {**_EVERY, **_PROJECTING, "role": role}
+        case "ledger_sealer":
+            return {**_EVERY, **_SEALING, "role": role}
         case "ledger_reader" | "ledger_backup":
             return {**_EVERY, **_READING, "role": role}
 

@@ -27,6 +27,7 @@ RUNTIME_ROLES: Final = (
     "ledger_projector",
     "ledger_reader",
     "ledger_backup",
+    "ledger_sealer",
 )
 SHALLOW: Final = (
     "in_position_order",

@@ -221,6 +221,6 @@ async def _grant_roles(owner: "asyncpg.Connection[Any]") -> None:
         # Another ledger on this server may grant at this moment: then it is granted.
         with contextlib.suppress(asyncpg.UniqueViolationError, asyncpg.InternalServerError):
             await owner.execute(
-                "GRANT ledger_signing, ledger_admin, ledger_privacy, ledger_projector, ledger_reader, ledger_backup"
-                " TO ledger_login"
+                "GRANT ledger_signing, ledger_admin, ledger_privacy, ledger_projector, ledger_reader, ledger_backup,"
+                " ledger_sealer TO ledger_login"
             )

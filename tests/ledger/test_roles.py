@@ -17,7 +17,7 @@ TABLE = Path(__file__).with_name("role_matrix.txt")
 ALLOWED = """
 WITH roles(role) AS (
   SELECT unnest(ARRAY['ledger_admin', 'ledger_backup', 'ledger_migrator', 'ledger_privacy', 'ledger_projector',
-                      'ledger_reader', 'ledger_signing', 'public'])
+                      'ledger_reader', 'ledger_sealer', 'ledger_signing', 'public'])
 ), schemas AS (
   SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 ), relations AS (
@@ -76,7 +76,7 @@ async def test_roles_neither_log_in_nor_have_powers_of_their_own(ledger_database
     )
     assert {row["rolname"]: row["too_much"] for row in powers} == {
         f"ledger_{name}": False
-        for name in ("owner", "migrator", "signing", "admin", "privacy", "projector", "reader", "backup")
+        for name in ("owner", "migrator", "signing", "admin", "privacy", "projector", "reader", "backup", "sealer")
     }
     members = await connection.fetch(
         "SELECT member::regrole::text AS who, roleid::regrole::text AS whom FROM pg_auth_members"
