@@ -7,9 +7,12 @@ database's URL, which may hold a password and may come from a file too; it is ne
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ledger.tree_head import COSIGNATURE, NoteRefused, parse_vkey
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -87,12 +90,48 @@ class Settings(BaseSettings):
     documents_memory: int = Field(64, ge=1, le=4096, description="MiB of documents made on demand, kept a worker.")
     clock_interval: float = Field(1.0, gt=0, le=60, description="How often petitions that are due are closed.")
     evidence_days: int = Field(90, ge=1, le=3650, description="Days for which addresses of signers are kept.")
+    witness_url: str | None = Field(None, description="Where a witness takes heads to sign: a prefix. Default: none.")
+    witness_monitor: str | None = Field(None, description="Where it shows what it signed. Default: the same prefix.")
+    witness_vkey: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validate_default=True,  # a line that nobody verifies says nothing
+        description="The witness's keys, by which its lines are verified; separated by spaces.",
+    )
+    witness_timeout: float = Field(2.0, gt=0, le=30, description="How long a head waits for the witness's line.")
     stop_grace: float = Field(8.0, gt=0, le=9, description="What a worker may take to finish when it is stopped.")
 
     @field_validator("trusted_networks", "hosts", mode="before")
     @classmethod
     def _separated_by_commas(cls, given: Any) -> Any:
         return [each.strip() for each in given.split(",") if each.strip()] if isinstance(given, str) else given
+
+    @field_validator("witness_url", "witness_monitor")
+    @classmethod
+    def _is_a_prefix(cls, given: str | None) -> str | None:
+        """An address to which a path is added. It may hold no secret: those stand in files."""
+        if given is None:
+            return None
+        parts = urlsplit(given)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+            raise ValueError("it is no address of http or https, without a name, a password and a query")
+        return given.rstrip("/")
+
+    @field_validator("witness_vkey", mode="before")
+    @classmethod
+    def _separated_by_spaces(cls, given: Any) -> Any:
+        return given.split() if isinstance(given, str) else given
+
+    @field_validator("witness_vkey")
+    @classmethod
+    def _are_the_keys_of_the_witness(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("witness_url") is not None and not given:
+            raise ValueError("a witness is known by its key")
+        try:
+            if all(parse_vkey(each).algorithm == COSIGNATURE for each in given):
+                return given
+        except NoteRefused:
+            pass
+        raise ValueError("it is no verifier key of a witness")
 
     @field_validator("database_url", mode="before")
     @classmethod

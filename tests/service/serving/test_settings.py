@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from ledger.tree_head import COSIGNATURE, ED25519, VerifierKey
 from service.database import Ledger
 from service.serving.orders import Orders, Service
 from service.settings import Settings, variables
+
+_KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")  # RFC 8032 section 7.1, TEST 1
+WITNESS = VerifierKey("witness.example", COSIGNATURE, _KEY).vkey
+SEALING = VerifierKey("petitions.example/ledger", ED25519, _KEY).vkey
 
 
 def test_a_database_url_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,3 +91,33 @@ def test_a_child_hears_what_the_supervisor_says(tmp_path: Path, monkeypatch: pyt
         exclude={"database_url_file"}
     )
     assert (read.work, read.figures, read.service.ledger, read.service.role) == ("worker", tmp_path, ledger, "public")
+
+
+def test_a_witness_is_named_by_its_prefix_and_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a witness is named, then its keys are read, and the end of its prefix does not matter."""
+    monkeypatch.setenv("LEDGER_WITNESS_URL", "https://witness.example/w/")
+    monkeypatch.setenv("LEDGER_WITNESS_VKEY", f" {WITNESS}  {WITNESS}\n")
+    settings = Settings()
+    assert settings.witness_url == "https://witness.example/w"
+    assert settings.witness_vkey == (WITNESS, WITNESS)
+
+
+@pytest.mark.parametrize(
+    ("url", "vkey"),
+    [
+        ("https://witness.example", ""),
+        ("https://witness.example", "witness.example+00000000+AAAA"),
+        ("https://witness.example", SEALING),
+        ("ftp://witness.example", WITNESS),
+        ("witness.example", WITNESS),
+        ("https://somebody:secret@witness.example", WITNESS),
+        ("https://witness.example/?token=secret", WITNESS),
+    ],
+)
+def test_a_witness_that_cannot_be_verified_is_refused(url: str, vkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a witness has no key of a witness, or no address that may be shown, then nothing starts with it."""
+    monkeypatch.setenv("LEDGER_WITNESS_URL", url)
+    monkeypatch.setenv("LEDGER_WITNESS_VKEY", vkey)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert [part["loc"][:1] for part in refused.value.errors()] in ([("witness_url",)], [("witness_vkey",)])
