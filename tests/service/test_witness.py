@@ -1,7 +1,7 @@
 """A witness is asked for its line, and believed only so far as it can be verified; the log goes on without it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,11 +9,10 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 import service.witness
-from ledger.merkle import Node, leaf_hash, prove_consistency, root
 from ledger.tree_head import SealingKey, TreeHead, open_note, seal_head
 from service.settings import Settings
 from service.witness import LONGEST_ANSWER, Witness, witness
-from tests.service.witnesses import TIME, Answering, Cosigner, WitnessDouble, witnessing
+from tests.service.witnesses import TIME, Answering, Cosigner, Log, WitnessDouble, witnessing
 
 ORIGIN = "petitions.example/ledger"
 KEY = SealingKey(ORIGIN, b"k" * 32)
@@ -22,27 +21,8 @@ COSIGNER = Cosigner()
 STRANGER = Cosigner("witness.example/w2", b"s" * 32)
 
 
-class Log:
-    """A log of some leaves, that can seal each of its sizes."""
-
-    def __init__(self, *leaves: str) -> None:
-        self.hashes = [leaf_hash(leaf.encode()) for leaf in leaves]
-
-    def note(self, size: int) -> bytes:
-        return seal_head(TreeHead(ORIGIN, size, root(self.hashes[:size])), [KEY])
-
-    def proving(self, size: int) -> Callable[[int], Awaitable[Sequence[bytes]]]:
-        async def prove(old: int) -> Sequence[bytes]:
-            return prove_consistency(old, size, self._subtree)
-
-        return prove
-
-    def _subtree(self, node: Node) -> bytes:
-        return root(self.hashes[node.index << node.height : (node.index + 1) << node.height])
-
-
-LOG = Log(*(f"leaf {number}" for number in range(700)))
-FORK = Log(*(f"leaf {number}" for number in range(699)), "another leaf")
+LOG = Log(KEY, (f"leaf {number}" for number in range(700)))
+FORK = Log(KEY, [*(f"leaf {number}" for number in range(699)), "another leaf"])
 
 
 @pytest.fixture
@@ -61,11 +41,6 @@ async def asking(double: WitnessDouble, patience: float = 5.0) -> AsyncIterator[
         yield ours
 
 
-async def shown(ours: Witness, log: Log, size: int) -> bytes:
-    """What goes out of a head after the witness was asked."""
-    return await ours.cosign(log.note(size), KEYS, log.proving(size))
-
-
 def is_cosigned(note: bytes) -> bool:
     opened = open_note(note, [*KEYS, COSIGNER.verifier])
     return opened.cosignatures == ((COSIGNER.verifier, TIME),)
@@ -82,7 +57,7 @@ async def test_a_growing_log_is_cosigned_at_every_size(double: WitnessDouble) ->
     """If a log only grows, then every head that it shows gets the witness's line, at one request each."""
     async with asking(double) as ours:
         for size in (1, 2, 3, 256, 257, 511, 512, 700):
-            note = await shown(ours, LOG, size)
+            note = await LOG.shown(ours, size)
             assert note.startswith(LOG.note(size))
             assert is_cosigned(note)
     assert len(double.asked) == 8
@@ -91,26 +66,26 @@ async def test_a_growing_log_is_cosigned_at_every_size(double: WitnessDouble) ->
 async def test_a_witness_that_signed_before_is_asked_again_from_there(double: WitnessDouble) -> None:
     """If the witness signed a size that we do not remember, then it says which, and we prove from there."""
     async with asking(double) as ours:
-        await shown(ours, LOG, 300)
+        await LOG.shown(ours, 300)
     async with asking(double) as restarted:
-        assert is_cosigned(await shown(restarted, LOG, 699))
+        assert is_cosigned(await LOG.shown(restarted, 699))
     assert [body.partition(b"\n")[0] for body in double.asked] == [b"old 0", b"old 0", b"old 300"]
 
 
 async def test_the_same_size_is_cosigned_again_without_a_proof(double: WitnessDouble) -> None:
     """If a head is shown to the witness again, as where its line was lost, then it signs it again."""
     async with asking(double) as ours:
-        assert is_cosigned(await shown(ours, LOG, 300))
-        assert is_cosigned(await shown(ours, LOG, 300))
+        assert is_cosigned(await LOG.shown(ours, 300))
+        assert is_cosigned(await LOG.shown(ours, 300))
     assert double.asked[-1] == b"old 300\n\n" + LOG.note(300)
 
 
 async def test_a_fork_goes_out_unsigned_and_is_told(double: WitnessDouble) -> None:
     """If a log shows a history that does not continue what was signed, then there is no line, and an error says so."""
     async with asking(double) as ours:
-        await shown(ours, LOG, 700)
+        await LOG.shown(ours, 700)
         with capture_logs() as said:
-            assert await shown(ours, FORK, 700) == FORK.note(700)
+            assert await FORK.shown(ours, 700) == FORK.note(700)
         assert ours.contradicts
     assert [(line["event"], line["log_level"], line["status"]) for line in said] == [
         ("witness.did_not_sign", "error", 422)
@@ -120,10 +95,10 @@ async def test_a_fork_goes_out_unsigned_and_is_told(double: WitnessDouble) -> No
 async def test_a_log_that_was_set_back_goes_out_unsigned_and_is_told(double: WitnessDouble) -> None:
     """If the witness signed a larger head than the one that it is shown, then it is told as what it is."""
     async with asking(double) as ours:
-        await shown(ours, LOG, 700)
+        await LOG.shown(ours, 700)
     async with asking(double) as restored:
         with capture_logs() as said:
-            assert await shown(restored, LOG, 300) == LOG.note(300)
+            assert await LOG.shown(restored, 300) == LOG.note(300)
         assert restored.contradicts
     assert [(line["why"], line["log_level"]) for line in said] == [("ahead", "error")]
 
@@ -159,7 +134,7 @@ async def test_whatever_a_witness_answers_the_head_goes_out(double: WitnessDoubl
     double.answering = answer
     async with asking(double) as ours:
         with capture_logs() as said:
-            assert await shown(ours, LOG, 300) == LOG.note(300)
+            assert await LOG.shown(ours, 300) == LOG.note(300)
             assert not ours.may_be_asked
     assert [line["event"] for line in said] == ["witness.did_not_sign"]
     assert set(said[0]) == {"event", "log_level", "why", "status"}
@@ -171,7 +146,7 @@ async def test_lines_of_other_keys_are_left_out(double: WitnessDouble) -> None:
     note = LOG.note(300)
     double.answering = answers(200, STRANGER.line(note) + COSIGNER.line(note) + Cosigner("other", b"o" * 32).line(note))
     async with asking(double) as ours:
-        assert await shown(ours, LOG, 300) == note + COSIGNER.line(note)
+        assert await LOG.shown(ours, 300) == note + COSIGNER.line(note)
 
 
 async def test_a_witness_that_hangs_costs_a_bounded_time_once(
@@ -189,7 +164,7 @@ async def test_a_witness_that_hangs_costs_a_bounded_time_once(
     async with asking(double, patience=0.05) as ours:
         with capture_logs() as said:
             for size in (300, 301, 302):
-                assert await shown(ours, LOG, size) == LOG.note(size)
+                assert await LOG.shown(ours, size) == LOG.note(size)
     let_go.set()
     assert [line["why"] for line in said] == ["too-slow"]
     assert len(double.asked) == 1
@@ -204,9 +179,9 @@ async def test_a_witness_that_is_away_is_told_once_and_found_again(monkeypatch: 
         double.answering = answers(503)
         with capture_logs() as said:
             for size in (300, 301, 302):
-                assert not is_cosigned(await shown(ours, LOG, size))
+                assert not is_cosigned(await LOG.shown(ours, size))
             double.answering = None
-            assert is_cosigned(await shown(ours, LOG, 303))
+            assert is_cosigned(await LOG.shown(ours, 303))
     assert [line["event"] for line in said] == ["witness.did_not_sign", "witness.found_again"]
 
 
@@ -216,7 +191,7 @@ async def test_a_witness_that_is_not_there_is_no_error_of_ours() -> None:
     async with witnessing(double):
         pass
     async with asking(double) as ours:
-        assert await shown(ours, LOG, 300) == LOG.note(300)
+        assert await LOG.shown(ours, 300) == LOG.note(300)
         with capture_logs() as said:
             assert await ours.view(KEYS) is None
     assert [(line["event"], line["log_level"]) for line in said] == [("witness.no_view", "warning")]
@@ -226,11 +201,11 @@ async def test_a_witness_that_is_not_there_is_no_error_of_ours() -> None:
 async def test_its_view_is_the_head_that_it_signed_last(double: WitnessDouble) -> None:
     """If a witness has signed, then its view is that note, and the next head is proven from there at once."""
     async with asking(double) as ours:
-        await shown(ours, LOG, 300)
+        await LOG.shown(ours, 300)
     async with asking(double) as restarted:
         view = await restarted.view(KEYS)
         assert view == LOG.note(300) + COSIGNER.line(LOG.note(300))
-        assert is_cosigned(await shown(restarted, LOG, 301))
+        assert is_cosigned(await LOG.shown(restarted, 301))
     assert [body.partition(b"\n")[0] for body in double.asked] == [b"old 0", b"old 300"]
 
 

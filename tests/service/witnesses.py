@@ -5,17 +5,54 @@ It reads what it is sent by rules of its own, so that a mistake in how we write 
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.merkle import ProofRefused, check_consistency
-from ledger.tree_head import COSIGNATURE, NoteRefused, TreeHead, VerifierKey, open_note, read_head
+from ledger.merkle import Node, ProofRefused, check_consistency, leaf_hash, prove_consistency, root
+from ledger.tree_head import (
+    COSIGNATURE,
+    NoteRefused,
+    SealingKey,
+    TreeHead,
+    VerifierKey,
+    open_note,
+    read_head,
+    seal_head,
+)
+from service.witness import Prove, Witness
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TIME = 1_700_000_000
+
+
+class Log:
+    """A log of some leaves that can show each of its sizes, without a database."""
+
+    def __init__(self, key: SealingKey, leaves: Iterable[str]) -> None:
+        self._key = key
+        self._hashes = [leaf_hash(leaf.encode()) for leaf in leaves]
+
+    def note(self, size: int, *keys: SealingKey) -> bytes:
+        """The head of this size, sealed by the log's key, or by others under its name."""
+        origin = self._key.verifier.name
+        return seal_head(TreeHead(origin, size, root(self._hashes[:size])), keys or [self._key])
+
+    async def shown(self, witness: Witness, size: int, *keys: SealingKey) -> bytes:
+        """What goes out of this head after the witness was asked."""
+        sealing = keys or (self._key,)
+        return await witness.cosign(self.note(size, *keys), [key.verifier for key in sealing], self._proving(size))
+
+    def _proving(self, size: int) -> Prove:
+        async def prove(old: int) -> Sequence[bytes]:
+            return prove_consistency(old, size, self._subtree)
+
+        return prove
+
+    def _subtree(self, node: Node) -> bytes:
+        return root(self._hashes[node.index << node.height : (node.index + 1) << node.height])
 
 
 class Cosigner:
