@@ -31,7 +31,7 @@ from ledger.drafts import (
     Decision,
 )
 from ledger.evolution import Evolution
-from ledger.state import CorrectionState, Member, PetitionState, SignatureState, SignerState
+from ledger.state import NEVER_PUBLISHED, CorrectionState, Member, PetitionState, SignatureState, SignerState
 from schemas.commands import (
     Accepted,
     ChangeAcceptance,
@@ -43,6 +43,7 @@ from schemas.commands import (
     OpenPetition,
     Outcome,
     PostUpdate,
+    PublishCount,
     RecordSignature,
     Refused,
     RevisePetition,
@@ -120,6 +121,9 @@ class Batch(Evolution):
                 decision = petitions.declare_status(petition, command, self.now)
             case ObserveCount():
                 decision = petitions.observe(petition, command, self.now)
+            case PublishCount():
+                last = self.known.published.get(petition.id, NEVER_PUBLISHED)
+                decision = petitions.publish(command, last, self.known.counts.get((petition.id, command.position)))
             case _:
                 assert_never(command)
         outcome = self._apply(petition, decision, submission)

@@ -69,6 +69,9 @@ TOO_EARLY: Final = Refused(
     "It would be effective before the event of this signature that it follows.",
 )
 FUTURE: Final = Refused("validation-failed", "in-the-future", "The effective time lies more than 60 seconds ahead.")
+NOT_THE_COUNT: Final = Refused(
+    "validation-failed", "not-the-count", "The petition's count at that position is another one, or not there yet."
+)
 STALE: Final = Refused("precondition-failed", "stale", "The petition was declared upon since this was read.")
 NOT_PUBLIC: Final = Refused(
     "validation-failed", "public-form", "Country, region, name or reference is not of the form that may be public."

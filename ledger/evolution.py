@@ -12,7 +12,15 @@ from uuid import UUID
 from ledger import petition as petitions
 from ledger.drafts import Draft
 from ledger.merkle import leaf_hash
-from ledger.state import CorrectionState, Known, Member, PetitionState, SignatureState, SignerState
+from ledger.state import (
+    CorrectionState,
+    Known,
+    Member,
+    PetitionState,
+    PublishedState,
+    SignatureState,
+    SignerState,
+)
 from schemas.envelope import leaf_bytes
 from schemas.events import PetitionOpened
 from schemas.instants import format_instant, parse_instant
@@ -148,6 +156,9 @@ class Evolution:
             case "count.observed.v1":
                 if petition.observed_at is None or at >= petition.observed_at:
                     petition.observed_at = at
+            case "count.published.v1":
+                said = PublishedState(position, draft.data["count"], draft.data["position"])
+                self.known.published[petition.id] = said
             case _:
                 pass  # says something of the petition that no decision asks for
 

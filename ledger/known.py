@@ -10,7 +10,15 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from ledger.correction import CHUNK
-from ledger.state import CorrectionState, Known, Member, PetitionState, SignatureState, SignerState
+from ledger.state import (
+    CorrectionState,
+    Known,
+    Member,
+    PetitionState,
+    PublishedState,
+    SignatureState,
+    SignerState,
+)
 from schemas.commands import (
     ChangeAcceptance,
     ConfirmSignature,
@@ -20,6 +28,7 @@ from schemas.commands import (
     ObserveCount,
     OpenPetition,
     PostUpdate,
+    PublishCount,
     RecordSignature,
     RevisePetition,
     Submission,
@@ -27,9 +36,10 @@ from schemas.commands import (
 )
 
 READ_STATE = (
-    "SELECT (s).*, (u).running, (u).members AS unsettled"
+    "SELECT (s).*, (u).running, (u).members AS unsettled, served"
     " FROM ledger.read_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s,"
-    " LATERAL ledger.unsettled_members($12, (s).signatures) AS u"
+    " LATERAL ledger.unsettled_members($12, (s).signatures) AS u,"
+    " ledger.served_counts($13, $14) AS served"
 )
 
 
@@ -46,6 +56,8 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
     answer_keys: list[bytes] = []
     corrections = []
     importing: dict[str, None] = {}
+    served_ids: list[str] = []
+    served: list[int] = []
     for submission in submissions:
         command = submission.command
         ids[command.petition] = None
@@ -79,6 +91,9 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
                     imports.append(row)
             case ContinueCorrection():
                 corrections.append(command.correction)
+            case PublishCount():
+                served_ids.append(command.petition)
+                served.append(command.position)
             case (
                 OpenPetition() | RevisePetition() | PostUpdate() | ChangeAcceptance() | DeclareStatus() | ObserveCount()
             ):
@@ -88,7 +103,7 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
         token_ids.extend([command.petition] * (len(tokens) - len(token_ids)))
     return (
         list(ids), token_ids, tokens, named, import_ids, imports, credentials, answer_ids, answer_keys, corrections,
-        CHUNK, list(importing),
+        CHUNK, list(importing), served_ids, served,
     )  # fmt: skip
 
 
@@ -119,6 +134,12 @@ def known(row: Mapping[str, Any]) -> Known:
         unsettled=_grouped(
             [members.get(place, each) for place, each in unsettled.items()], by=lambda member: member.signature
         ),
+        published={
+            each["id"]: PublishedState(each["last"], each["last_count"], each["last_as_of"])
+            for each in row["served"] or ()
+            if each["last"] is not None
+        },
+        counts={(each["id"], each["as_of"]): each["count"] for each in row["served"] or ()},
     )
 
 

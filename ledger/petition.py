@@ -1,4 +1,4 @@
-"""The petition itself: opening, revising, what it takes, what is declared, what is observed of it.
+"""The petition itself: opening, revising, what it takes, what is declared and observed of it, what was served of it.
 
 Pure. A declaration never moves the count of an itemised petition; in an observed one, only an observation does, and
 only one that is not older than the latest. An outcome never changes what the petition takes.
@@ -7,11 +7,26 @@ only one that is not older than the latest. An outcome never changes what the pe
 from datetime import datetime
 from typing import Any
 
-from ledger.drafts import EXISTS, FUTURE, ITEMISED, STALE, AsIs, Decision, Draft, draft
+from ledger.drafts import EXISTS, FUTURE, ITEMISED, NOT_THE_COUNT, STALE, AsIs, Decision, Draft, draft
 from ledger.signature import MAX_AHEAD
-from ledger.state import PetitionState
-from schemas.commands import ChangeAcceptance, DeclareStatus, ObserveCount, OpenPetition, PostUpdate, RevisePetition
-from schemas.events import AcceptanceChanged, CountObserved, PetitionOpened, StatusDeclared, UpdatePosted
+from ledger.state import PetitionState, PublishedState
+from schemas.commands import (
+    ChangeAcceptance,
+    DeclareStatus,
+    ObserveCount,
+    OpenPetition,
+    PostUpdate,
+    PublishCount,
+    RevisePetition,
+)
+from schemas.events import (
+    AcceptanceChanged,
+    CountObserved,
+    CountPublished,
+    PetitionOpened,
+    StatusDeclared,
+    UpdatePosted,
+)
 
 
 def open_petition(known: PetitionState | None, command: OpenPetition, now: datetime) -> Decision:
@@ -115,6 +130,20 @@ def observe(petition: PetitionState, command: ObserveCount, now: datetime) -> De
         )
         drafts.append(draft(status, command.at))
     return drafts
+
+
+def publish(command: PublishCount, last: PublishedState, count: int | None) -> Decision:
+    """State a number that was served. `last` is what was stated before, `count` what the count was at the position that
+    the command names; None where that is not there.
+
+    Only the count is ever stated, and only news: another number than the last one, true at a later position. Whoever
+    asks without having seen the last statement asks too late.
+    """
+    if command.count != count:
+        return NOT_THE_COUNT
+    if command.after != last.position or command.count == last.count or command.position <= last.as_of:
+        return AsIs()
+    return (draft(CountPublished(count=command.count, position=command.position)),)
 
 
 def apply_revision(

@@ -8,7 +8,7 @@ end to the database, which judges it again. This module is pure, and must never 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 import orjson
@@ -253,6 +253,19 @@ class Member:
         return (self.correction, self.ordinal, self.signature, self.outcome)
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedState:
+    """The last number that was stated of a petition as served: where that stands, 0 for nowhere, the number, and the
+    position at which it was true."""
+
+    position: int
+    count: int
+    as_of: int
+
+
+NEVER_PUBLISHED: Final = PublishedState(0, 0, 0)
+
+
 @dataclass(slots=True)
 class Known:
     """What of the past bears on one batch: everything that its commands name, read in one query under the head lock."""
@@ -267,3 +280,7 @@ class Known:
     members: dict[UUID, list[Member]] = field(default_factory=dict)
     unsettled: dict[UUID, list[Member]] = field(default_factory=dict)
     """By signature: what running imported corrections have still to do to it, the oldest correction first."""
+    published: dict[str, PublishedState] = field(default_factory=dict)
+    """Of petitions of which a count is to be published: the last one that was, if any."""
+    counts: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Of each petition and position that a count is to be published of: what the count was."""

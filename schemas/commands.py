@@ -87,6 +87,17 @@ class ObserveCount:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishCount:
+    """State a number that this ledger itself served: `count`, true at `position`. `after` is where the last such
+    statement stands that the asker has seen, 0 for none: once there is another, nothing is left to state."""
+
+    petition: str
+    count: int
+    position: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Where a signature came from, as its site saw it: for the vault alone, where it expires. `ip` is an address in the
     one form of its kind. At least one of the two is there."""
@@ -184,6 +195,7 @@ Command = (
     | ChangeAcceptance
     | DeclareStatus
     | ObserveCount
+    | PublishCount
     | RecordSignature
     | ConfirmSignature
     | WithdrawSignature

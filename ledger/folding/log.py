@@ -67,7 +67,7 @@ class Folding:
         else:
             declare(fold, petition, event, fact)
         petition.version = event.version
-        petition.count += delta
+        petition.add(delta, event.position)
         petition.last_leaf_hash, petition.last_position = leaf_hash, event.position
         petition.last_recorded = event.recorded
         petition.declarations += isinstance(fact, _DECLARATIONS)

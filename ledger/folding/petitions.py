@@ -99,9 +99,8 @@ def declare(fold: Fold, petition: FoldedPetition, event: Event, fact: DeclaringF
             petition.text_version = fact.text_version
             petition.opens_at = petition.opens_at if fact.opens_at is None else fact.opens_at
             petition.closes_at = petition.closes_at if fact.closes_at is None else fact.closes_at
-        case CountPublished(position=position):
-            if position >= event.position:
-                fold.breaks("published-count", event, "a count was published that was not there yet")
+        case CountPublished():
+            _publish(fold, petition, event, fact)
         case CorrectionOpened():
             open_correction(fold, petition, event, fact)
         case CorrectionApproved() | CorrectionCompleted() | CorrectionCancelled():
@@ -110,3 +109,22 @@ def declare(fold: Fold, petition: FoldedPetition, event: Event, fact: DeclaringF
             pass  # says nothing that a rule asks for
         case _:
             assert_never(fact)
+
+
+def _publish(fold: Fold, petition: FoldedPetition, event: Event, fact: CountPublished) -> None:
+    """Hold a published count against the petition's own: it was that then, and it is news."""
+    wrong = None
+    if fact.position >= event.position:
+        wrong = "a count was published that was not there yet"
+    elif fact.position < petition.position or fact.position <= petition.published_as_of:
+        wrong = "a count was published that is older than the petition, or than the last published one"
+    elif fact.count != (count := petition.count_at(fact.position)):
+        wrong = f"{fact.count} was published as of position {fact.position}, where the count was {count}"
+    elif fact.count == petition.published:
+        wrong = "a count was published that is the last published one"
+    elif event.actor != "system":
+        wrong = "a count was published by somebody else than the service"
+    if wrong is not None:
+        fold.breaks("published-count", event, wrong)
+    if petition.published_as_of < fact.position < event.position:
+        petition.publish(fact.count, fact.position)

@@ -4,6 +4,8 @@ These are not the classes of `ledger.state`, on purpose: an audit shares no code
 each in the order of its table's columns. Pure. This module must never hold more of a signature than the rules ask for.
 """
 
+from array import array
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -59,6 +61,31 @@ class FoldedPetition:
     """Whether a leaf of it could not be read: what it is from there on, nobody can say."""
     signers: "dict[bytes, FoldedSignature]" = field(default_factory=dict)
     """The latest signature of each signer, by `signer_ref`."""
+    published: int = 0
+    """The last count that was published, 0 before the first; `published_as_of` is the position at which it was true."""
+    published_as_of: int = 0
+    moves: "array[int]" = field(default_factory=lambda: array("q"))
+    """The positions at which the count moved, and in `counts` what it was then: from the one before the last published
+    count on, for the next count to be published can only be a later one."""
+    counts: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def count_at(self, position: int) -> int:
+        """What its count was as of a position that is not below that of the last published count."""
+        before = bisect_right(self.moves, position)
+        return self.counts[before - 1] if before else 0
+
+    def add(self, delta: int, position: int) -> None:
+        """Move the count, at an event."""
+        self.count += delta
+        if delta:
+            self.moves.append(position)
+            self.counts.append(self.count)
+
+    def publish(self, count: int, as_of: int) -> None:
+        """A count was published: nothing before it will be asked for again."""
+        self.published, self.published_as_of = count, as_of
+        spent = max(bisect_right(self.moves, as_of) - 1, 0)
+        del self.moves[:spent], self.counts[:spent]
 
     def row(self) -> tuple[Any, ...]:
         """What its row of `ledger.petitions` must be, in the order of the query `petition_rows`."""

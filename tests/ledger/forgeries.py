@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from ledger.connecting import Role
-from schemas.commands import CorrectImported, ObserveCount, Submission
+from schemas.commands import CorrectImported, ObserveCount, PublishCount, Submission
 from tests.ledger.forging import Prepared, Table
 from tests.ledger.submissions import (
     PETITION,
     accepting,
     by_admin,
     by_site,
+    by_system,
     confirming,
     imported,
     opening,
@@ -136,6 +137,17 @@ def row(signer: str, file: str = "") -> tuple[bytes, bytes]:
     return some_bytes(f"{PETITION}/{signer}", 16), some_bytes(f"{file} row {signer}", 16)
 
 
+def served(count: int, position: int, after: int = 0) -> Submission:
+    """The service states that it served this count."""
+    return by_system(PublishCount(PETITION, count, position, after))
+
+
+def says_served(count: int, position: int, nth: int = 0) -> Lie:
+    """Another number was served, or another position's."""
+    return leaf(nth, data={"count": count, "position": position})
+
+
+PUBLISHED: Final = "What is published is the count"
 STANDING = some_id(f"{PETITION}/standing/1")
 WITHDRAWN = some_id(f"{PETITION}/withdrawn/1")
 STRANGER = some_id("other/stranger/1")
@@ -486,6 +498,16 @@ FORGERIES: Final = [
         "affect row a second time",
     ),
     Forgery("a signer in another petition", SIGN, new, sets("signers", petition=2), "has a signer"),
+    # published counts
+    Forgery("a number that was not the count", ADMIN, (served(2, 13),), says_served(3, 13), PUBLISHED),
+    Forgery("the count of another position", ADMIN, (served(2, 13),), says_served(2, 9), PUBLISHED),
+    Forgery("the count of a position before the petition", ADMIN, (served(2, 13),), says_served(0, 0), PUBLISHED),
+    Forgery("a number that is not there yet", ADMIN, (served(1, 23),), says_served(1, 24), PUBLISHED),
+    Forgery("a number published by an admin", ADMIN, (served(2, 13),), leaf(actor="admin:7f3a21"), PUBLISHED),
+    Forgery("no number", ADMIN, (served(2, 13),), leaf(data={"count": 2}), PUBLISHED),
+    Forgery("a first number of none", ADMIN, (served(2, 13),), says_served(0, 1), PUBLISHED),
+    Forgery("the last number again", ADMIN, (served(2, 13), served(1, 23, 24)), says_served(2, 14, nth=1), PUBLISHED),
+    Forgery("an older number", ADMIN, (served(1, 9), served(2, 13, 24)), says_served(0, 8, nth=1), PUBLISHED),
     # vault and corrections
     Forgery("an identity over another's", SIGN, new, sets("identities", signature=STANDING), "identities_pkey"),
     Forgery("a correction that has ended", ADMIN, hold, an_ended_correction, "has ended"),

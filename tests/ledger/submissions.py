@@ -104,6 +104,11 @@ def by_admin(command: Command) -> Submission:
     return Submission(command, ADMIN)
 
 
+def by_system(command: Command) -> Submission:
+    """Asked by the service itself."""
+    return Submission(command, "system")
+
+
 def imported(command: Command, row: str) -> Submission:
     """A row of a file."""
     return Submission(command, IMPORT, import_key=some_bytes(row, 16))

@@ -145,7 +145,7 @@ def test_folding_gives_what_deciding_wrote(history: History) -> None:
         event = read_event(row[15])
         columns, broken = folding.step(event, row[16])
         assert columns is not None
-        if event.actor.startswith("import:"):  # what admins do was drafted by the makers of histories, past all rules
+        if not event.actor.startswith("admin:"):  # what these do was drafted by the makers of histories, past all rules
             assert broken == []
         answers = None if columns.answers is None else {**columns.answers}
         expected = (*columns[:7], columns.signature, columns.hold, *columns[9:13])
