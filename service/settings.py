@@ -88,7 +88,12 @@ class Settings(BaseSettings):
     projection_interval: float = Field(0.05, gt=0, le=5, description="How often the projector looks for new events.")
     polling_interval: float = Field(0.05, gt=0, le=5, description="How often a worker looks for what it serves.")
     documents_memory: int = Field(64, ge=1, le=4096, description="MiB of documents made on demand, kept a worker.")
-    clock_interval: float = Field(1.0, gt=0, le=60, description="How often petitions that are due are closed.")
+    clock_interval: float = Field(
+        1.0, gt=0, le=60, description="How often petitions that are due are closed, and declarations looked for."
+    )
+    publish_interval: float = Field(
+        86_400.0, gt=0, le=31_536_000, description="After how long a served count that changed is stated in the log."
+    )
     evidence_days: int = Field(90, ge=1, le=3650, description="Days for which addresses of signers are kept.")
     witness_url: str | None = Field(None, description="Where a witness takes heads to sign: a prefix. Default: none.")
     witness_monitor: str | None = Field(None, description="Where it shows what it signed. Default: the same prefix.")

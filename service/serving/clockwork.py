@@ -43,7 +43,7 @@ async def close_due_petitions(ledger: Ledger, writer: Writer, interval: float) -
             await writer.submit_all([naming(row["id"]) for row in rows])
             log.info("clockwork.closed", petitions=len(rows))
 
-    await _again_and_again(lambda: ledger.connect("ledger_signing"), once, interval, "clockwork.closing_interrupted")
+    await again_and_again(lambda: ledger.connect("ledger_signing"), once, interval, "clockwork.closing_interrupted")
 
 
 def naming(petition: str) -> Submission:
@@ -61,7 +61,7 @@ async def purge(ledger: Ledger, evidence_days: int) -> None:
         if answers or evidence:
             log.info("clockwork.purged", answers=answers, evidence=evidence)
 
-    await _again_and_again(lambda: ledger.connect("ledger_admin"), once, HOUR, "clockwork.purging_interrupted")
+    await again_and_again(lambda: ledger.connect("ledger_admin"), once, HOUR, "clockwork.purging_interrupted")
 
 
 async def _until_none(statement: Callable[[], Awaitable[int]]) -> int:
@@ -71,7 +71,7 @@ async def _until_none(statement: Callable[[], Awaitable[int]]) -> int:
     return total
 
 
-async def _again_and_again(
+async def again_and_again(
     connect: Callable[[], Awaitable[Connection]],
     once: Callable[[Connection], Awaitable[None]],
     interval: float,

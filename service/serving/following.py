@@ -1,18 +1,21 @@
-"""What a service does without being asked: it folds what is recorded, closes what is due, and clears away what expired.
+"""What a service does without being asked: it folds what is recorded, closes what is due, clears away what expired, and
+states what it served.
 
 Beside one worker it runs in the worker's process, beside several in one of its own. Two services on one database may
-both do it: the checkpoints' lock orders the projectors, and what is closed or gone is so once.
+both do it: the checkpoints' lock orders the projectors, and what is closed, gone or stated is so once.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from ledger.connecting import connect
+from ledger.connecting import Role, connect
 from ledger.writer import Writer
+from service.database import Ledger
 from service.serving.clockwork import close_due_petitions, purge
 from service.serving.orders import Service
 from service.serving.projecting import project
+from service.serving.publishing import publish_counts
 from service.serving.waiting import cancelled
 
 
@@ -21,14 +24,22 @@ async def following(service: Service) -> AsyncIterator[asyncio.Event]:
     """Follow the log while the block runs; the event comes when the projections have reached the head once."""
     ledger, settings = service.ledger, service.settings
     reached = asyncio.Event()
-    async with Writer(lambda: connect(ledger.dsn, "ledger_signing"), "ledger_signing", ledger.origin) as writer:
+    async with contextlib.AsyncExitStack() as writers:
+        signing = await writers.enter_async_context(_writer(ledger, "ledger_signing"))
         tasks = [
             asyncio.create_task(project(ledger, settings.projection_interval, reached), name="projector"),
-            asyncio.create_task(close_due_petitions(ledger, writer, settings.clock_interval), name="closing"),
+            asyncio.create_task(close_due_petitions(ledger, signing, settings.clock_interval), name="closing"),
         ]
-        if service.role != "public":  # purging takes the role of an admin
+        if service.role != "public":  # what follows takes the role of an admin
+            admin = await writers.enter_async_context(_writer(ledger, "ledger_admin"))
+            publishing = publish_counts(ledger, admin, settings.clock_interval, settings.publish_interval)
             tasks.append(asyncio.create_task(purge(ledger, settings.evidence_days), name="purging"))
+            tasks.append(asyncio.create_task(publishing, name="publishing"))
         try:
             yield reached
         finally:
             await cancelled(*tasks)
+
+
+def _writer(ledger: Ledger, role: Role) -> Writer:
+    return Writer(lambda: connect(ledger.dsn, role), role, ledger.origin)
