@@ -21,11 +21,16 @@ _KEY = {
 }
 
 
-async def rows(connection: Connection, name: str, petition: str | None = None) -> tuple[Position, list[dict[str, Any]]]:
+async def rows(
+    connection: Connection, name: str, petition: str | None = None, *, sealed: bool = False
+) -> tuple[Position, list[dict[str, Any]]]:
     """The checkpoint of a projection and the rows that are true at it, or those of one petition, in the order in which
-    the folds give them. One statement, so one build.
+    the folds give them. One statement, so one build: the active one, or the one that moves from seal to seal. Where
+    there is no such build, it is as if it were at the beginning.
     """
-    found = await connection.fetch(queries("projections", f"sql/{name}.sql")["rows"], petition)
+    found = await connection.fetch(queries("projections", f"sql/{name}.sql")["rows"], petition, sealed)
+    if not found:
+        return Position(0), []
     position = Position(found[0]["checkpoint"])
     key = _KEY[name]
     rows = [

@@ -2,7 +2,9 @@
 
 Both are brought to the same position under the locks of both checkpoints; then every row is held against its
 counterpart. Only where all are equal (or the difference is accepted) does one UPDATE make the new build the active
-one; readers see the old rows until then and the new ones from then, never a part. The old build is deleted afterwards.
+one; readers see the old rows until then and the new ones from then, never a part. The old build is deleted afterwards,
+and with it the sealed one (`projections.sealed`): what made the old rows wrong may have made those wrong too. The next
+seal folds it anew.
 
 This module must never touch an active row, and never hide a difference. What a rebuild that died left behind, the next
 one removes.
@@ -110,6 +112,8 @@ async def _compare_and_swap(connection: Connection, name: str, build: int, accep
     if swap:
         await connection.execute(checkpoints["deactivate"], name, old)
         await connection.execute(checkpoints["activate"], name, build)
+        for row in await connection.fetch(checkpoints["lock_sealed_build"], name):
+            await _forget(connection, name, row["build"])
     return Rebuilt(
         name=name,
         build=build,

@@ -76,7 +76,8 @@ FROM last JOIN ledger.events e USING (position)
 WHERE p.build = $1 AND p.first_position = e.petition;
 
 -- name: rows
--- Of the active build: its checkpoint, and its rows or those of one petition. Where there are none, one row of nulls.
+-- Of the active build, or with $2 of the sealed one: its checkpoint, and its rows or those of one petition. Where there
+-- are none, one row of nulls.
 SELECT t.id, t.first_position, t.title, t.addressee, t.basis, t.provenance, t.confirmation, t.timezone,
        t.goals::text, t.milestones::text, t.questions::text, t.public_fields::text, t.opens_at, t.closes_at,
        t.text_version, t.text_sha256, t.acceptance, t.status, t.opened_at, t.closed_at, t.created_at,
@@ -84,7 +85,7 @@ SELECT t.id, t.first_position, t.title, t.addressee, t.basis, t.provenance, t.co
        c.position AS checkpoint
   FROM projections.checkpoints c
   LEFT JOIN projections.petitions t ON t.build = c.build AND ($1::text IS NULL OR t.id = $1)
- WHERE c.name = 'petitions' AND c.active;
+ WHERE c.name = 'petitions' AND CASE WHEN $2::boolean THEN c.sealed ELSE c.active END;
 
 -- name: forget_build
 DELETE FROM projections.petitions WHERE build = $1;

@@ -66,12 +66,13 @@ WHEN NOT MATCHED THEN INSERT
           s.standing, s.recorded, s.confirmed, s.withdrawn, s.invalidated, s.reinstated);
 
 -- name: rows
--- Of the active build: its checkpoint, and its rows or those of one petition. Where there are none, one row of nulls.
+-- Of the active build, or with $2 of the sealed one: its checkpoint, and its rows or those of one petition. Where there
+-- are none, one row of nulls.
 SELECT t.petition, t.dimension, t.value, t.standing, t.recorded, t.confirmed, t.withdrawn, t.invalidated, t.reinstated,
        c.position AS checkpoint
   FROM projections.checkpoints c
   LEFT JOIN projections.tally t ON t.build = c.build AND ($1::text IS NULL OR t.petition = $1)
- WHERE c.name = 'tally' AND c.active;
+ WHERE c.name = 'tally' AND CASE WHEN $2::boolean THEN c.sealed ELSE c.active END;
 
 -- name: forget_build
 DELETE FROM projections.tally WHERE build = $1;

@@ -204,13 +204,14 @@ SELECT $1::int, r.id, f.position,
    AND NOT (f.claim = 'milestone' AND f.count > f.before_count AND r.rung = f.count);
 
 -- name: rows
--- Of the active build: its checkpoint, and its rows or those of one petition. Where there are none, one row of nulls.
+-- Of the active build, or with $2 of the sealed one: its checkpoint, and its rows or those of one petition. Where there
+-- are none, one row of nulls.
 SELECT t.petition, t.position, t.ordinal, t.kind, t.at, t.recorded_at, t.count, t.rung, t.crossing,
        t.correction::text, t.detail::text,
        c.position AS checkpoint
   FROM projections.checkpoints c
   LEFT JOIN projections.timeline t ON t.build = c.build AND ($1::text IS NULL OR t.petition = $1)
- WHERE c.name = 'timeline' AND c.active;
+ WHERE c.name = 'timeline' AND CASE WHEN $2::boolean THEN c.sealed ELSE c.active END;
 
 -- name: forget_build
 DELETE FROM projections.timeline WHERE build = $1;
