@@ -77,7 +77,7 @@ def problem(status: int, slug: str) -> web.Response:
 @contextlib.asynccontextmanager
 async def shown(log: ShownLog) -> AsyncIterator[str]:
     """Serve it on a free port; the address, under a prefix as behind a proxy."""
-    server = web.Server(log.answer)
+    server = web.Server(log.answer)  # type: ignore[arg-type]  # a server makes requests of this class
     runner = web.ServerRunner(server)
     await runner.setup()
     try:

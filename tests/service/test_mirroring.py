@@ -79,7 +79,7 @@ async def test_a_service_that_forked_is_evidence_and_adds_nothing(tmp_path: Path
         with pytest.raises(Disputed, match="stays as it was"):
             await mirror(address, tmp_path / "m")
     assert content(tmp_path / "m") == before
-    (kept,) = tmp_path.glob("m.disputed-1500-*")
+    kept = kept_beside(tmp_path / "m")
     assert (kept / "checkpoint.held").read_bytes() == note(700)
     assert (kept / "checkpoint.served").read_bytes() == note(1500, forked_at=forked_at)
 
@@ -109,7 +109,7 @@ async def test_leaves_that_are_not_those_of_the_head_are_evidence(tmp_path: Path
         with pytest.raises(Disputed, match="root of the head of 300"):
             await mirror(address, tmp_path / "m")
     assert not (tmp_path / "m").exists()
-    (kept,) = tmp_path.glob("m.disputed-300-*")
+    kept = kept_beside(tmp_path / "m")
     assert (kept / "tile" / "entries" / "000").read_bytes() == b"\0\1x" * 256
 
 
@@ -306,3 +306,9 @@ async def test_few_requests_are_under_way_at_once(tmp_path: Path) -> None:
 def test_an_address_is_that_of_a_service(text: str, is_one: bool) -> None:
     """If an address is not http or https with a host, or has something behind its path, then it is none."""
     assert is_address(text) is is_one
+
+
+def kept_beside(directory: Path) -> Path:
+    """The evidence that was kept beside a mirror."""
+    (kept,) = directory.parent.glob(f"{directory.name}.disputed-*")
+    return kept
