@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from service.http import audit, campaigns, openapi, operation, petitions, signing
+from service.http import audit, campaigns, log, openapi, operation, petitions, signing
 from service.http.bodies import BODY_LIMIT, READ_WITHIN
 from service.http.conditional import PUBLIC, REVALIDATE, negotiate, preflight
 from service.http.context import CONTEXT, Context
@@ -54,7 +54,7 @@ def build(
 
 def collected() -> tuple[Route, ...]:
     """The routes of every module."""
-    modules = (campaigns, audit, signing, petitions, operation, openapi)
+    modules = (campaigns, audit, log, signing, petitions, operation, openapi)
     return tuple(route for module in modules for route in module.ROUTES)
 
 

@@ -146,19 +146,19 @@ async def _stored(request: web.Request, context: Context, found: Page | None) ->
 
 
 async def _lines(context: Context, found: Page) -> AsyncGenerator[bytes, None]:
-    async for some in _leaves(context, found):
+    async for some in leaves_of(context, found):
         yield b"\n".join(some) + b"\n"
 
 
 async def _batch(context: Context, found: Page) -> AsyncGenerator[bytes, None]:
     before = b"["
-    async for some in _leaves(context, found):
+    async for some in leaves_of(context, found):
         yield before + b",".join(some)
         before = b","
     yield b"]"
 
 
-async def _leaves(context: Context, found: Page) -> AsyncGenerator[list[bytes], None]:
+async def leaves_of(context: Context, found: Page) -> AsyncGenerator[list[bytes], None]:
     """The leaves of a page, some at a time. A slow client holds no connection: leaves never change meanwhile."""
     after = found.after
     while after < found.upto:

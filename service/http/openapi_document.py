@@ -52,6 +52,13 @@ _PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "sid": ("The signature's id: a UUID in lower case.", "0198c5e0-7a54-7c1e-8a6f-3b1d2c4e5f60"),
     "cid": ("The correction's id: a UUID in lower case.", "0198c5e1-0f3b-7d92-b1c4-6a7e8f901234"),
     "asset": ("The file's name.", "start.js"),
+    "level": ("The level: 0 holds the hashes of leaves, each above it hashes of full tiles below.", "0"),
+    "index": (
+        "The index in groups of three digits, all but the last behind an x; slashes are sent as they are.",
+        "x001/234",
+    ),
+    "width": ("How many, of 256.", "57"),
+    "projection": ("The projection's name.", "tally"),
 }
 _HEADERS: Final[Mapping[str, tuple[Mapping[str, Any], str]]] = {
     "X-Request-Id": ({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}, "What the request is called in our log."),

@@ -13,6 +13,7 @@ import aiohttp
 import asyncpg
 import orjson
 from aiohttp import web
+from yarl import URL
 
 from ledger.connecting import Role, settings
 from ledger.writer import Writer
@@ -20,7 +21,7 @@ from projections.projector import catch_up
 from schemas.commands import Accepted, Command, Submission
 from service.credentials import Tokens
 from service.database import Ledger
-from service.http import audit, campaigns, operation
+from service.http import audit, campaigns, log, operation
 from service.http.app import build
 from service.http.context import Context
 from service.http.protocol import Limits, Runner
@@ -97,9 +98,9 @@ class Porch:
         return sum(pool.acquired for pool in pools)
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> Answered:
-        """One request; `_` in a header's name stands for `-`."""
+        """One request, its path sent as it stands; `_` in a header's name stands for `-`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.session.request(method, self.address + path, headers=named) as response:
+        async with self.session.request(method, URL(self.address + path, encoded=True), headers=named) as response:
             return Answered(response.status, response.headers.copy(), await response.read())
 
     async def record(self, *commands: Command, role: Role = "ledger_signing", actor: str = SITE) -> None:
@@ -149,7 +150,7 @@ async def served(database: LedgerDatabase, home: Path, role: str = "all", **chos
             tokens=cast(Tokens, None),
             started=time.monotonic(),
         )
-        routes = (*campaigns.ROUTES, *audit.ROUTES, *operation.ROUTES)
+        routes = (*campaigns.ROUTES, *audit.ROUTES, *log.ROUTES, *operation.ROUTES)
         limits = Limits(shutdown=1.0)
         runner = Runner(build(context, cast(Any, role), routes, limits=limits), limits)
         await runner.setup()
