@@ -98,6 +98,19 @@ async def seal(
             await _seal(connection, newest, step, keys, page)
 
 
+async def due(connection: Connection) -> bool:
+    """Whether something was committed that is not sealed, or sealed that is not published. Takes no lock."""
+    newest = await _newest(connection)
+    position, size, shown = newest["position"], newest["sealed"], newest["shown_size"]
+    return bool(position > size or size > shown)
+
+
+async def newest_sealed(connection: Connection) -> Sealed | None:
+    """The newest head, published or not; None where there is none."""
+    newest = await _newest(connection)
+    return None if newest["sealed"] == 0 else _sealed(newest)
+
+
 async def unpublished(connection: Connection) -> Sealed | None:
     """The newest sealed head, where it is larger than the newest published one; else None.
 

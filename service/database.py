@@ -13,7 +13,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 from uuid import UUID
 
 import asyncpg
@@ -38,6 +38,7 @@ LOGIN: Final = "ledger_login"
 DEFAULT_ORIGIN: Final = "localhost/ledger"
 
 Say = Callable[[str], None]
+Made = TypeVar("Made")
 
 
 class Unavailable(Exception):
@@ -46,11 +47,16 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """An open ledger: its database, its origin and where its vault key lies. Connections are the caller's to close."""
+    """An open ledger: its database, its origin, and where its keys and the copy of its newest head lie. Connections are
+    the caller's to close."""
 
     dsn: str
     origin: str
     key_file: Path
+    """The vault's."""
+    seal_key_file: Path | None = None
+    """The present key that seals; None where nobody seals."""
+    head_copy: Path | None = None
 
     async def connect(self, role: Role) -> Connection:
         """A connection in one role. Raises Unavailable."""
@@ -87,7 +93,10 @@ class Place:
 
         Raises Unavailable.
         """
-        key_file = self.settings.vault_key_file or self.settings.home / "keys" / "vault.key"
+        home = self.settings.home
+        key_file = self.settings.vault_key_file or home / "keys" / "vault.key"
+        seal_key_file = self.settings.seal_key_file or home / "keys" / "seal.key"
+        head_copy = self.settings.head_copy or home / "head" / "checkpoint"
         try:
             if self.administrator is not None:
                 await self._prepare_embedded(say)
@@ -105,7 +114,7 @@ class Place:
             raise Unavailable("LEDGER_ORIGIN is printable ASCII without spaces and without `+`.")
         if fixed is not None and chosen != fixed:
             raise Unavailable(f"LEDGER_ORIGIN names another ledger: this one is {fixed}, for ever.")
-        yield Ledger(self.dsn, chosen, key_file)
+        yield Ledger(self.dsn, chosen, key_file, seal_key_file, head_copy)
 
     async def _prepare_embedded(self, say: Say) -> None:
         assert self.administrator is not None
@@ -151,7 +160,7 @@ class Place:
             stated: bytes | None = await admin.fetchval("SELECT ledger.stated_key()")
             try:
                 if stated is None:
-                    key = _made_key(path)
+                    key = made(path, load_or_create_root_key)
                     stated = await admin.fetchval("SELECT ledger.state_key($1)", key_check(key))
                 else:
                     key = load_root_key(path)
@@ -193,14 +202,14 @@ def place(settings: Settings, say: Say = lambda _: None, *, create: bool) -> Ite
         yield Place(placed, server.dsn(DATABASE, LOGIN), server.dsn, create)
 
 
-def _made_key(path: Path) -> bytes:
-    """The root key in this file, made where there is none. What root makes belongs to whom the directory belongs."""
+def made(path: Path, make: Callable[[Path], Made]) -> Made:
+    """What `make` gives, which makes the key in this file. What root makes belongs to whom the directory belongs."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = load_or_create_root_key(path)
+    key = make(path)
     if os.geteuid() == 0:
         owner = path.parent.parent.stat()
-        for made in (path.parent, path):
-            os.chown(made, owner.st_uid, owner.st_gid)
+        for new in (path.parent, path):
+            os.chown(new, owner.st_uid, owner.st_gid)
     return key
 
 

@@ -52,6 +52,12 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("LEDGER_VAULT_KEY_FILE"),
         description="The vault's root key, 32 bytes. Default: keys/vault.key under LEDGER_HOME, made at first use.",
     )
+    seal_key_file: Path | None = Field(
+        None, description="The key that seals, 32 bytes. Default: keys/seal.key under LEDGER_HOME, made at first use."
+    )
+    head_copy: Path | None = Field(
+        None, description="The newest sealed head outside the database. Default: head/checkpoint under LEDGER_HOME."
+    )
     postgres_bin: Path | None = Field(
         None,
         validation_alias=AliasChoices("LEDGER_POSTGRES_BIN"),
@@ -93,6 +99,9 @@ class Settings(BaseSettings):
     )
     publish_interval: float = Field(
         86_400.0, gt=0, le=31_536_000, description="After how long a served count that changed is stated in the log."
+    )
+    seal_interval: float = Field(
+        1.0, ge=0, le=3600, description="How often the log is sealed where it grew. 0: this service does not seal."
     )
     evidence_days: int = Field(90, ge=1, le=3650, description="Days for which addresses of signers are kept.")
     witness_url: str | None = Field(None, description="Where a witness takes heads to sign: a prefix. Default: none.")

@@ -4,7 +4,7 @@ Children are told over a pipe, one line of JSON, because it holds the database's
 environments are a place for a password. This module must never log what it carries.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -49,7 +49,9 @@ class Orders:
             "figures": str(self.figures),
             # The URL was read from its file already.
             "settings": {**service.settings.model_dump(mode="json"), "database_url_file": None},
-            "ledger": [ledger.dsn, ledger.origin, str(ledger.key_file)],
+            "ledger": {
+                name: str(value) if isinstance(value, Path) else value for name, value in asdict(ledger).items()
+            },
             "role": service.role,
             "host": service.host,
             "port": service.port,
@@ -61,9 +63,12 @@ class Orders:
     def read(cls, line: bytes) -> Self:
         """The orders that a supervisor wrote. Whatever is wrong with them is a fault of ours, and raises."""
         told: dict[str, Any] = orjson.loads(line)
-        dsn, origin, key_file = told["ledger"]
+        ledger: dict[str, Any] = {
+            name: value if name in ("dsn", "origin") or value is None else Path(value)
+            for name, value in told["ledger"].items()
+        }
         service = Service(
-            Ledger(dsn, origin, Path(key_file)),
+            Ledger(**ledger),
             Settings(**told["settings"]),
             told["role"],
             told["host"],
