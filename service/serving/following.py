@@ -1,8 +1,9 @@
-"""What a service does without being asked: it folds what is recorded, closes what is due, clears away what expired, and
-states what it served.
+"""What a service does without being asked: it folds what is recorded, closes what is due, clears away what expired,
+states what it served, and seals the log.
 
 Beside one worker it runs in the worker's process, beside several in one of its own. Two services on one database may
-both do it: the checkpoints' lock orders the projectors, and what is closed, gone or stated is so once.
+both do it: the checkpoints' lock orders the projectors, that of sealing the sealers, and what is closed, gone or stated
+is so once.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from service.serving.clockwork import close_due_petitions, purge
 from service.serving.orders import Service
 from service.serving.projecting import project
 from service.serving.publishing import publish_counts
+from service.serving.sealing import seal_the_log
 from service.serving.waiting import cancelled
 
 
@@ -35,6 +37,8 @@ async def following(service: Service) -> AsyncIterator[asyncio.Event]:
             publishing = publish_counts(ledger, admin, settings.clock_interval, settings.publish_interval)
             tasks.append(asyncio.create_task(purge(ledger, settings.evidence_days), name="purging"))
             tasks.append(asyncio.create_task(publishing, name="publishing"))
+            if settings.seal_interval:  # of a public service, nobody gives it the key
+                tasks.append(asyncio.create_task(seal_the_log(ledger, settings), name="sealing"))
         try:
             yield reached
         finally:
