@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from ledger.batch import Batch
 from ledger.correction import freeze
 from ledger.drafts import Draft, draft
-from ledger.state import NEVER_PUBLISHED, Known
+from ledger.state import NEVER_PUBLISHED, Known, SignatureState
 from schemas.commands import (
     ChangeAcceptance,
     Command,
@@ -154,7 +154,8 @@ class History:
             lifts=lifts,
         )
         approved = CorrectionApproved(correction=correction, digest=frozen.opened.data["digest"])
-        self.evolve(petition, frozen.opened, draft(approved))
+        self.evolve(petition, frozen.opened)
+        self.evolve(petition, draft(approved), actor="admin:b2c901")
         self.known.corrections[correction] = frozen.correction
         self.known.members[correction] = frozen.members
         return correction
@@ -358,11 +359,17 @@ class _Maker:
         if move == "amend" and mine:
             state = mine[a % len(mine)]
             fact = SignatureAmended(signature=state.signature, pii_commit=fixed_bytes(f"amended {number}", 32))
-            return [draft(fact, signature=state)]
+            return [draft(fact, self.no_earlier(state), signature=state)]
         if move == "erase" and mine and (state := mine[a % len(mine)]).withdrawn:
             state.erased = True
-            return [draft(SignerErased(signature=state.signature, mode="withdrawn"), signature=state)]
+            erased = SignerErased(signature=state.signature, mode="withdrawn")
+            return [draft(erased, self.no_earlier(state), signature=state)]
         return None
+
+    def no_earlier(self, state: SignatureState) -> datetime | None:
+        """When what is drafted of a signature is effective: when it is recorded, and not before what it follows."""
+        recorded = self.history.recorded + timedelta(seconds=1)
+        return state.effective if state.effective is not None and state.effective > recorded else None
 
     def lift(self, number: int, name: str, a: int, cancelled: bool) -> None:
         """Begin to lift one of the holds on a signature; a later move continues it, unless it is cancelled at once."""
