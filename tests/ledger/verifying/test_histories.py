@@ -1,6 +1,5 @@
 """The verifier on random histories: it takes all that the ledger writes, and folds it as the projections do."""
 
-import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
