@@ -7,14 +7,24 @@ keep more than it was given room for, and never remember a failure.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from service import metrics
 
 Key = tuple[Any, ...]
+
+
+class Weighty(Protocol):
+    """What says how many bytes it takes."""
+
+    @property
+    def weight(self) -> int: ...
+
+
+W = TypeVar("W", bound=Weighty)
 
 OVERHEAD: Final = 600
 """Bytes that a kept document takes beside its body, about."""
@@ -28,6 +38,23 @@ class Document:
     etag: str
     position: int
 
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes, about."""
+        return len(self.body) + OVERHEAD
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Documents that are true at one position, by name: kept together, or none of them."""
+
+    documents: Mapping[str, Document]
+
+    @property
+    def weight(self) -> int:
+        """Bytes that they take, about."""
+        return sum(document.weight for document in self.documents.values())
+
 
 def strong_etag(body: bytes) -> str:
     """The strong entity tag of these bytes (RFC 9110 section 8.8.3), quotes and all."""
@@ -39,38 +66,39 @@ def document(body: bytes, position: int) -> Document:
     return Document(body, strong_etag(body), position)
 
 
-class Documents:
-    """The memory. `room` is in bytes; what is larger than an eighth of it is made again each time."""
+class Memory(Generic[W]):
+    """The memory. `room` is in bytes; what is larger than `most` is made again each time."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, most: int) -> None:
         self._room = room
+        self._most = most
         self._size = 0
-        self._kept: OrderedDict[Key, Document] = OrderedDict()
-        self._making: dict[Key, asyncio.Task[Document]] = {}
+        self._kept: OrderedDict[Key, W] = OrderedDict()
+        self._making: dict[Key, asyncio.Task[W]] = {}
 
     @property
     def size(self) -> int:
         """Bytes kept."""
         return self._size
 
-    def kept(self, key: Key) -> Document | None:
+    def kept(self, key: Key) -> W | None:
         """The document of this key, where it is kept."""
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
         return found
 
-    def keep(self, key: Key, made: Document) -> None:
+    def keep(self, key: Key, made: W) -> None:
         """Keep a document, and let go of those that nobody asked for the longest."""
-        if key in self._kept or _size(made) > self._room // 8:
+        if key in self._kept or made.weight > self._most:
             return
         self._kept[key] = made
-        self._size += _size(made)
+        self._size += made.weight
         while self._size > self._room:
             _, gone = self._kept.popitem(last=False)
-            self._size -= _size(gone)
+            self._size -= gone.weight
 
-    async def get(self, key: Key, make: Callable[[], Awaitable[Document]]) -> Document:
+    async def get(self, key: Key, make: Callable[[], Awaitable[W]]) -> W:
         """The document of this key, made where it is not kept. Raises what `make` raises, to all who wait for it."""
         found = self.kept(key)
         if found is not None:
@@ -83,7 +111,7 @@ class Documents:
         # A request that is given up does not take the document from the others.
         return await asyncio.shield(task)
 
-    async def _make(self, key: Key, make: Callable[[], Awaitable[Document]]) -> Document:
+    async def _make(self, key: Key, make: Callable[[], Awaitable[W]]) -> W:
         try:
             made = await make()
             metrics.DOCUMENTS.labels("made").inc()
@@ -93,11 +121,14 @@ class Documents:
             del self._making[key]
 
 
-def _size(made: Document) -> int:
-    return len(made.body) + OVERHEAD
+class Documents(Memory[Document]):
+    """The memory for single documents, none of which takes more than an eighth of it."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(room, room // 8)
 
 
-def _looked_at(task: "asyncio.Task[Document]") -> None:
+def _looked_at(task: "asyncio.Task[Any]") -> None:
     """Nobody may be left to see what it raised; then nobody is to be told of it."""
     if not task.cancelled():
         task.exception()

@@ -93,7 +93,9 @@ class Settings(BaseSettings):
     write_patience: float = Field(8.0, gt=0, le=60, description="How long a request waits to be written; then 503.")
     projection_interval: float = Field(0.05, gt=0, le=5, description="How often the projector looks for new events.")
     polling_interval: float = Field(0.05, gt=0, le=5, description="How often a worker looks for what it serves.")
-    documents_memory: int = Field(64, ge=1, le=4096, description="MiB of documents made on demand, kept a worker.")
+    documents_memory: int = Field(
+        64, ge=1, le=4096, description="MiB of documents made on demand, kept a worker; as many again of claims."
+    )
     clock_interval: float = Field(
         1.0, gt=0, le=60, description="How often petitions that are due are closed, and declarations looked for."
     )

@@ -28,7 +28,7 @@ from ledger.connecting import Connection
 from projections.asking.serving import Changes, Moved, changes
 from projections.counting import count_view
 from service import metrics
-from service.documents import Documents, strong_etag
+from service.documents import Documents, Memory, Together, strong_etag
 
 INTERVAL: Final = 0.05
 """Seconds between polls."""
@@ -111,7 +111,7 @@ class Snapshots:
     """The memory and its poller. Use as an async context manager; leaving it stops the poller.
 
     `connect` makes a connection in the role `ledger_reader`; `interval` is in seconds; `documents` is the memory for
-    everything but counts, in bytes.
+    everything but counts, in bytes, and that for what is claimed at a tree head is as large.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Snapshots:
         documents: int = DOCUMENTS,
     ) -> None:
         self.documents: Final = Documents(documents)
+        self.claims: Final = Memory[Together](documents, documents)
         self._connect = connect
         self._interval = interval
         self._connection: Connection | None = None

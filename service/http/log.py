@@ -19,7 +19,7 @@ from ledger.log_reading import published, stated_keys
 from ledger.log_reading import tile as read_tile
 from ledger.tiles import WIDTH, Tile, encode_bundle, parse_entries_path, parse_tile_path, width_at
 from projections.asking.serving import Page
-from service.http import conditional, proofs
+from service.http import conditional, proofs, sealed_projections
 from service.http.audit import leaves_of
 from service.http.context import Context
 from service.http.newest_head import BRIEF, TEXT, newest, not_yet_sealed
@@ -203,4 +203,5 @@ ROUTES: Final = (
         query=HEADS_QUERY,
     ),
     *proofs.ROUTES,
+    *sealed_projections.ROUTES,
 )

@@ -2,7 +2,7 @@
 -- head that was read before or after them.
 
 -- name: signature
--- $1 petition, $2 a signature's id: the position at which it was recorded; NULL where the petition has no such signature.
+-- $1 petition, $2 a signature's id: the position at which it was recorded; NULL where the petition has no such one.
 SELECT ledger.position_of_signature($1, $2);
 
 -- name: last_covered
