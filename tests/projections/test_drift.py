@@ -1,6 +1,7 @@
 """Drift: its causes sum to the net change, its list leads from one end to the other, and it knows a real page."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -155,6 +156,16 @@ async def test_a_real_page_falls_and_rises_from_13158_to_13163(ledger_database: 
             connection, 1, read_moment("2016-11-18T10:42:40Z"), read_moment("2018-01-31T09:56:46Z"), recorded=True
         )
         assert (recorded.net, recorded.start.count, recorded.end.count, recorded.events) == (0, 0, 0, ())
+
+
+@given(histories())
+def test_every_number_that_was_published_is_what_the_replay_gives(history: History) -> None:
+    """If a ledger published numbers in any history, then each is the count at its position, and another than the last
+    one; none is from before what was said already."""
+    for petition in petitions_of(history):
+        said = published(entries_of(history, petition), span_of_positions(0, history.size))
+        assert all(each.agrees for each in said)
+        assert all(one.count != other.count and one.position < other.position for one, other in pairwise(said))
 
 
 async def test_a_published_number_that_the_replay_does_not_give_is_a_finding(ledger_database: Any) -> None:
