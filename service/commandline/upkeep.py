@@ -1,13 +1,18 @@
 """`ledger migrate`, `replay`, `rebuild`, `fsck`: keep the house, and show that it stands as it says."""
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from service.commandline.session import FINDING, WRONG_CALL, WrongCall, on_terminal, run, say, stop, tell, tell_json
 
 if TYPE_CHECKING:
+    from projections.moments import AsOf
+    from projections.replay import Rows
     from service.database import Ledger
+
+NO_SUCH_PETITION: Final = "There is no petition of this id by then."
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -28,6 +33,9 @@ def migrate() -> None:
 
 
 def replay(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="An audit bundle. Default: the ledger's database.")
+    ] = None,
     as_of: Annotated[str | None, typer.Option(metavar="POSITION|TIME", help="Fold up to here.")] = None,
     petition: Annotated[str | None, typer.Option(metavar="ID", help="Only this petition.")] = None,
 ) -> None:
@@ -39,6 +47,9 @@ def replay(
         until = None if as_of is None else read_as_of(as_of)
     except QueryRefused as refusal:
         stop(WRONG_CALL, f"{refusal}.")
+    if directory is not None:
+        _replay_bundle(directory, until, petition)
+        return
 
     async def work(ledger: "Ledger") -> None:
         from ledger.reading import leaves
@@ -59,12 +70,40 @@ def replay(
                 fold.apply(leaf)
         finally:
             await connection.close()
-        rows = fold.rows()
-        if petition is not None and not rows["petitions"]:
-            raise WrongCall("There is no petition of this id by then.")
-        tell_json({"projections": rows, "as_of_position": fold.steps.position})
+        if not _tell_folded(fold.rows(), fold.steps.position, petition):
+            raise WrongCall(NO_SUCH_PETITION)
 
     run(work)
+
+
+def _replay_bundle(directory: Path, until: "AsOf | None", petition: str | None) -> None:
+    """The same from a bundle. Whether anybody vouches for what is in it is for `ledger verify` to say."""
+    from ledger.bundle import Bundle, BundleRefused
+    from projections.moments import AtPosition, PositionNotReached
+    from projections.replay import replay as fold
+
+    try:
+        bundle = Bundle.find(directory)
+        if bundle.head is None:
+            stop(WRONG_CALL, f"There is no audit bundle in {directory}.")
+        if isinstance(until, AtPosition) and until.position > bundle.head.size:
+            stop(WRONG_CALL, f"{PositionNotReached(bundle.head.size)}.")
+        last = None if until is None else until.position if isinstance(until, AtPosition) else until.time
+        folded = fold(bundle.leaves(), last, petition)
+    except BundleRefused as refusal:
+        stop(WRONG_CALL, str(refusal))
+    except (ValueError, KeyError, TypeError):
+        stop(WRONG_CALL, f"The events in {directory} cannot be folded; `ledger verify` says why.")
+    if not _tell_folded(folded["projections"], folded["as_of_position"], petition):
+        stop(WRONG_CALL, NO_SUCH_PETITION)
+
+
+def _tell_folded(rows: "dict[str, Rows]", position: int, petition: str | None) -> bool:
+    """Tell the rows; False where they should be those of a petition that is not there."""
+    if petition is not None and not rows["petitions"]:
+        return False
+    tell_json({"projections": rows, "as_of_position": position})
+    return True
 
 
 def rebuild(
