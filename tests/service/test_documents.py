@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.documents import OVERHEAD, Document, Documents, document
+from service.documents import OVERHEAD, Document, Documents, Memory, Together, document
 
 ROOM = 100 * OVERHEAD
 
@@ -44,6 +44,18 @@ def test_one_document_cannot_take_the_room_of_all() -> None:
     documents.keep(("large",), of(ROOM // 8))
     assert documents.kept(("large",)) is None
     assert documents.kept(("small",)) is not None
+
+
+def test_documents_that_belong_together_are_kept_together() -> None:
+    """If documents are of one head, then all of them are kept or none, and they may take the whole room."""
+    memory = Memory[Together](ROOM, ROOM)
+    memory.keep((1,), Together({"a": of(OVERHEAD), "b": of(2 * OVERHEAD)}))
+    assert memory.size == 5 * OVERHEAD
+    memory.keep((2,), Together({"a": of(OVERHEAD), "b": of(ROOM - 3 * OVERHEAD)}))
+    assert (memory.size, memory.kept((1,))) == (ROOM, None)
+    memory.keep((3,), Together({"a": of(0), "b": of(ROOM)}))
+    assert memory.kept((3,)) is None
+    assert memory.kept((2,)) is not None
 
 
 async def test_requests_at_once_make_a_document_once() -> None:

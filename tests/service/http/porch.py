@@ -5,7 +5,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,6 +102,12 @@ class Porch:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.request(method, URL(self.address + path, encoded=True), headers=named) as response:
             return Answered(response.status, response.headers.copy(), await response.read())
+
+    @contextlib.asynccontextmanager
+    async def another_client(self, connections: int = 1) -> "AsyncIterator[Porch]":
+        """The same service, asked over at most so many connections of another client's."""
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections)) as session:
+            yield replace(self, session=session)
 
     async def record(self, *commands: Command, role: Role = "ledger_signing", actor: str = SITE) -> None:
         """Append, without folding."""

@@ -3,12 +3,9 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from ledger.merkle import Node, check_consistency, check_inclusion, join, leaf_hash, root_nodes
@@ -31,13 +28,6 @@ async def porch(ledger_database: LedgerDatabase, tmp_path: Path) -> AsyncIterato
     """An empty ledger, served."""
     async with served(ledger_database, tmp_path, acquire_timeout=10) as porch:
         yield porch
-
-
-@asynccontextmanager
-async def another_client(porch: Porch) -> AsyncIterator[Porch]:
-    """The same service, over a connection of its own."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
-        yield replace(porch, session=session)
 
 
 async def got(porch: Porch, path: str, **headers: str) -> Answered:
@@ -346,7 +336,7 @@ async def test_whoever_reads_while_the_log_is_sealed_reads_one_tree(porch: Porch
 
     async def read(seed: int) -> int:
         chosen, heads, rounds = random.Random(seed), [], 0
-        async with another_client(porch) as reader:
+        async with porch.another_client() as reader:
             while not done.is_set() or rounds < 2:
                 rounds += 1
                 head = read_head((await got(reader, "/checkpoint")).body)
