@@ -47,6 +47,9 @@ RECEIPT = (
 )
 
 
+HEADER, HASHES = b"c2sp.org/tlog-proof@v1\n", RECEIPT.split(b"\n\n")[0].split(b"index 0\n")[1] + b"\n"
+
+
 def sealed(size: int) -> bytes:
     return seal_head(TreeHead(ORIGIN, size, TREE.root(size)), [KEY])
 
@@ -116,10 +119,20 @@ def test_what_was_added_stands_on_the_second_line_and_proves_nothing(extra: byte
     check_receipt(receipt, LEAF, [KEY.verifier])
 
 
+def test_a_receipt_may_be_as_long_as_its_bounds() -> None:
+    """If a receipt has 53 hashes, or as many bytes as there may be, then it is read; with one more, it is not."""
+    assert len(read_receipt(write_receipt(0, [bytes(32)] * 53, NOTE)).proof) == 53
+    hashes = base64.b64encode(bytes(32)) + b"\n"
+    refuse(HEADER + b"index 0\n" + hashes * 54 + b"\n" + NOTE)
+    room = LARGEST_RECEIPT - len(HEADER + b"extra \nindex 0\n\n" + NOTE)
+    filling = 10 ** (room % 4)  # an index of so many digits more
+    assert len(write_receipt(filling, [], NOTE, bytes(room // 4 * 3))) == LARGEST_RECEIPT == 256 * 1024
+    refuse(b"#" * (LARGEST_RECEIPT + 1))
+    with pytest.raises(ReceiptRefused):
+        write_receipt(0, [], NOTE, bytes(room // 4 * 3 + 1))
+
+
 # What is refused
-
-
-HEADER, HASHES = b"c2sp.org/tlog-proof@v1\n", RECEIPT.split(b"\n\n")[0].split(b"index 0\n")[1] + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +195,6 @@ HEADER, HASHES = b"c2sp.org/tlog-proof@v1\n", RECEIPT.split(b"\n\n")[0].split(b"
                 b"AA==",
             )
         ),
-        HEADER + b"index 0\n" + (b"A" * 43 + b"=\n") * 54 + b"\n" + NOTE,
         HEADER + b"extra " + base64.b64encode(bytes(LARGEST_RECEIPT)) + b"\nindex 0\n" + HASHES + b"\n" + NOTE,
     ],
 )
