@@ -68,8 +68,8 @@ class Witness:
         self._pause = 0.0
         self._rests_until = 0.0
         self.contradicts = False
-        """Whether it refused the last head that it was shown as one that does not continue what it signed: then its
-        view, which our own key signed, says whether this is the log that it knows."""
+        """Whether it just refused a head as one that does not continue what it signed: then its view, which our own key
+        signed, says whether this is the log that it knows."""
 
     @property
     def may_be_asked(self) -> bool:
@@ -81,6 +81,7 @@ class Witness:
 
         Takes `patience` seconds at most, and the proofs. Raises only what `prove` raises.
         """
+        self.contradicts = False
         if not self.may_be_asked:
             return note
         try:
@@ -90,7 +91,7 @@ class Witness:
             return note
         if self._trouble is not None:
             log.info("witness.found_again")
-        self._trouble, self._pause, self.contradicts = None, 0.0, False
+        self._trouble, self._pause = None, 0.0
         return shown
 
     async def view(self, keys: Sequence[VerifierKey]) -> bytes | None:
