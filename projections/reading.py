@@ -3,9 +3,12 @@
 This module must never fold, and never change a row: it turns a database's types into the values of canonical JSON.
 """
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+import asyncpg
 import orjson
 
 from ledger.sql_files import queries
@@ -13,6 +16,8 @@ from projections.projector import Connection
 from schemas.ids import Position
 from schemas.instants import format_instant
 
+_MANY: Final = 500
+"""Rows that take some milliseconds to turn."""
 _JSON = frozenset({"goals", "milestones", "questions", "public_fields", "detail"})
 _KEY = {
     "petitions": ("id",),
@@ -31,14 +36,9 @@ async def rows(
     found = await connection.fetch(queries("projections", f"sql/{name}.sql")["rows"], petition, sealed)
     if not found:
         return Position(0), []
-    position = Position(found[0]["checkpoint"])
-    key = _KEY[name]
-    rows = [
-        {column: _value(column, value) for column, value in row.items() if column != "checkpoint"}
-        for row in found
-        if row[key[0]] is not None
-    ]
-    return position, sorted(rows, key=lambda row: [row[column] for column in key])
+    # Beside the event loop, where they are many: whoever else it serves does not wait for them.
+    shaped = _shaped(name, found) if len(found) < _MANY else await asyncio.to_thread(_shaped, name, found)
+    return Position(found[0]["checkpoint"]), shaped
 
 
 async def as_corrected(connection: Connection, petition: str) -> dict[str, Any] | None:
@@ -59,6 +59,16 @@ async def as_corrected(connection: Connection, petition: str) -> dict[str, Any] 
         "as_of_position": told["position"],
         "timeline": rows,
     }
+
+
+def _shaped(name: str, found: Sequence[asyncpg.Record]) -> list[dict[str, Any]]:
+    key = _KEY[name]
+    rows = [
+        {column: _value(column, value) for column, value in row.items() if column != "checkpoint"}
+        for row in found
+        if row[key[0]] is not None
+    ]
+    return sorted(rows, key=lambda row: [row[column] for column in key])
 
 
 def _value(column: str, value: Any) -> Any:

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from ledger.log_reading import Published
 from projections.claimed import claim
 from projections.projector import NAMES
+from projections.replay import Rows
 from projections.sealed import sealed_rows
 from schemas.ids import LARGEST_POSITION
 from schemas.log_views import ProjectionView
@@ -69,7 +71,14 @@ async def _made(context: Context, size: int) -> Together:
         folded = {name: await sealed_rows(connection, name) for name in NAMES}
     if {head.size, *(position for position, _ in folded.values())} != {size}:
         raise _Moving
-    return Together({name: document(claim(name, size, head.root, rows), size) for name, (_, rows) in folded.items()})
+    return await asyncio.to_thread(_written, head, folded)
+
+
+def _written(head: Published, folded: Mapping[str, tuple[int, Rows]]) -> Together:
+    """As documents. Outside the event loop: they may be long."""
+    return Together(
+        {name: document(claim(name, head.size, head.root, rows), head.size) for name, (_, rows) in folded.items()}
+    )
 
 
 def _key(context: Context, size: int) -> tuple[int, int]:
