@@ -3,15 +3,14 @@
     python -m ledger.verify DIR --vkey FILE|STRING [--petition ID] [--since NOTE] [--witness VKEY]
 
 One file on purpose, with nothing of the ledger's own code in it: Python's standard library, `cryptography` for Ed25519,
-and orjson where it is installed. Whoever does not trust the ledger reads this, or writes it again. Its sections stand
-in the order of reading:
+and orjson where it is installed. Whoever does not trust the ledger reads this, or writes it again. In order of reading:
 
   1. Findings     what is wrong, where, and the report
   2. Heads        signed notes: C2SP signed-note, tlog-checkpoint, tlog-cosignature
   3. The tree     RFC 6962 section 2.1, and the files of C2SP tlog-tiles
   4. Form         what an event may look like, byte by byte
   5. Rules        what may follow what, and what each event adds to its petition's count
-  6. Projections  the numbers that the bundle claims, folded again, naively
+  6. Projections  the rows that the bundle claims, folded again, naively
   7. The audit    a whole bundle, or one petition alone
   8. The call
 
@@ -22,22 +21,22 @@ The law
     from what it did say, so that one wrong event is found once.
   * Whatever is malformed is a finding, never an exception. Nothing of the bundle is printed but names and numbers, and
     these without control characters.
-  * A finding about one event stands at its position; one about something that covers several (a head, a hash of a
-    tile above the first level, a row) at the last of them. So the first position named is the first that diverges.
+  * A finding about one event stands at its position; one about something that covers several (a head, a hash above the
+    first level, a row) at the last of them. So the first position that is named is the first that diverges.
   * Memory grows by some 100 bytes a signature: a million events pass in less than 256 MB.
 """
 
 import argparse
-import base64
 import hashlib
 import hmac
 import os
 import re
 import sys
 from array import array
+from binascii import a2b_base64, b2a_base64
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -56,7 +55,7 @@ try:
         return orjson.loads(data)
 
     def render(value: object) -> bytes:
-        """Canonical JSON (RFC 8785), for values in which there are no floats. Raises ValueError or TypeError."""
+        """Canonical JSON (RFC 8785), where there are no floats. Raises ValueError or TypeError."""
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
 except ImportError:  # slower, and otherwise the same
     import json
@@ -72,7 +71,7 @@ LARGEST: Final = 2**53 - 1
 WIDTH: Final = 256  # hashes of a full tile, entries of a full bundle
 LONGEST_LEAF: Final = 16 * 1024
 LONGEST_NOTE: Final = 128 * 1024
-SHOWN: Final = 10  # findings of one kind; the others are counted
+KEPT: Final = 10  # findings of one kind; the others are counted
 
 Json = dict[str, Any]
 Row = dict[str, Any]
@@ -100,56 +99,54 @@ class Finding(NamedTuple):
 
 @dataclass
 class Report:
-    """What came of it. `proved` are numbers of what was checked, `not_proved` sentences."""
+    """What came of it. `proved` says how much of what was checked, `not_proved` are sentences."""
 
     head: "Head | None" = None
     findings: list[Finding] = field(default_factory=list)
-    kinds: Counter[str] = field(default_factory=Counter)
+    first: int | None = None  # the first divergent position, where one can be named
     proved: dict[str, int] = field(default_factory=dict)
     not_proved: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
 
     def find(self, kind: str, position: int | None, where: str, sentence: str) -> None:
-        """Add a finding, and keep it if there are not many of its kind yet."""
+        """Add a finding; it is kept if there are not many of its kind yet."""
         self.kinds[kind] += 1
-        if self.kinds[kind] <= SHOWN:
-            self.findings.append(Finding(position, shown(where), shown(sentence)))
+        if position is not None and (self.first is None or position < self.first):
+            self.first = position
+        if self.kinds[kind] <= KEPT:
+            self.findings.append(Finding(position, printable(where), printable(sentence)))
 
     @property
     def total(self) -> int:
         """How many findings there are, those that were only counted among them."""
         return self.kinds.total()
 
-    @property
-    def first(self) -> int | None:
-        """The first divergent position, where one can be named."""
-        return min((found.position for found in self.findings if found.position is not None), default=None)
 
-
-def shown(text: str) -> str:
-    """A text of the bundle as it may be printed: in ASCII, without control characters, and no novel."""
-    return ascii(text[:300])[1:-1].replace("\\\\", "\\")
+def printable(text: str) -> str:
+    """A text of the bundle as it may be shown: in ASCII, without control characters, and not at length."""
+    return ascii(text[:300])[1:-1]
 
 
 # -- 2. Heads ----------------------------------------------------------------------------------------------------------
 
 SEAL: Final = 1  # C2SP signed-note: Ed25519 over the text
 COSIGNATURE: Final = 4  # C2SP tlog-cosignature: Ed25519 over a time and the text
-
 digits = re.compile("0|[1-9][0-9]{0,15}", re.ASCII).fullmatch
 vkey_form = re.compile(r"([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)").fullmatch
 
 
 class Key(NamedTuple):
-    """A key that the auditor trusts: a seal's, or a witness's."""
+    """A key that the auditor trusts: the ledger's, or a witness's."""
 
     name: str
     id: bytes
     algorithm: int
-    public: Ed25519PublicKey
+    public: bytes
 
 
 class Head(NamedTuple):
-    """The log of this origin has this many leaves and this root; which witnesses saw it when; lines not looked at."""
+    """The log of this origin has this many leaves and this root. Which witnesses saw it when; how many lines of others
+    it bears."""
 
     origin: str
     size: int
@@ -158,51 +155,50 @@ class Head(NamedTuple):
     unlisted: int = 0
 
 
-def read_key(text: str) -> Key:
-    """The key of a vkey, `name+hash+base64(algorithm || public key)` (C2SP signed-note). Raises WrongCall."""
-    form = vkey_form(text)
-    if form is None:
-        raise WrongCall("a vkey is a name, eight hex digits and base64, with plus signs between them")
-    name, id, material = form[1], bytes.fromhex(form[2]), from_base64(form[3]) or b"\0"
-    if material[0] not in (SEAL, COSIGNATURE) or len(material) != 33:
-        raise WrongCall("the vkey is not one of Ed25519")
-    # signed-note, "Signatures": the id is SHA-256(name || 0x0A || algorithm || public key)[:4].
-    if sha256(name.encode() + b"\n" + material).digest()[:4] != id:
-        raise WrongCall("the vkey's hash is not that of its name and key: it was mistyped or cut")
-    return Key(name, id, material[0], Ed25519PublicKey.from_public_bytes(material[1:]))
-
-
 def read_keys(given: Iterable[str]) -> list[Key]:
-    """The keys of vkeys and of files that hold some, one a line. Raises WrongCall."""
+    """The keys of vkeys, and of files that hold some, one a line. Raises WrongCall."""
     keys: dict[tuple[str, bytes], Key] = {}
     for text in given:
-        lines = [text]
         if vkey_form(text) is None and "\n" not in text:
             try:
-                lines = Path(text).read_text(encoding="utf-8").split("\n")
+                text = Path(text).read_text(encoding="utf-8")
             except (OSError, ValueError):
                 raise WrongCall("what was given is neither a vkey nor a file that can be read") from None
-        for line in lines if "\n" not in text else text.split("\n"):
-            if line.strip():
-                key = read_key(line.strip())
-                keys[key.name, key.id] = key
+        for key in map(read_key, text.split()):
+            keys[key.name, key.id] = key
     return list(keys.values())
 
 
+def read_key(text: str) -> Key:
+    """The key of a vkey: `name+id+base64(algorithm || public key)` (C2SP signed-note). Raises WrongCall."""
+    form = vkey_form(text)
+    material = from_base64(form[3]) if form else None
+    if form is None or material is None or len(material) != 33 or material[0] not in (SEAL, COSIGNATURE):
+        raise WrongCall("a vkey is a name, eight hex digits and the base64 of an Ed25519 key, with plus signs between")
+    # signed-note, "Signatures": the id is SHA-256(name || 0x0A || algorithm || public key)[:4].
+    if sha256(form[1].encode() + b"\n" + material).digest()[:4].hex() != form[2]:
+        raise WrongCall("the id of a vkey is not that of its name and key: it was mistyped or cut")
+    return Key(form[1], bytes.fromhex(form[2]), material[0], material[1:])
+
+
+def to_base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
+
+
 def from_base64(text: str) -> bytes | None:
-    """The bytes of a text in padded standard base64, None where it is not in the one canonical form."""
+    """The bytes of a text in padded standard base64; None where it is not in the one canonical form."""
     try:
-        data = base64.b64decode(text.encode("ascii"), validate=True)
+        data = a2b_base64(text, strict_mode=True)
     except ValueError:
         return None
-    return data if base64.b64encode(data).decode() == text else None
+    return data if to_base64(data) == text else None
 
 
 def open_head(note: bytes, keys: Sequence[Key]) -> Head:
     """The head of a note that at least one listed key of its origin has sealed. Raises Refused.
 
     C2SP signed-note: text, blank line, lines of signatures. Lines of keys that are not listed say nothing; one of a
-    listed key must hold, and be there once. C2SP tlog-checkpoint: exactly three lines of text.
+    listed key must hold, and stand there once. C2SP tlog-checkpoint: exactly three lines of text.
     """
     try:
         text, blank, signatures = note.decode("utf-8").rpartition("\n\n")
@@ -216,26 +212,25 @@ def open_head(note: bytes, keys: Sequence[Key]) -> Head:
     origin, size, root = lines[0], lines[1], from_base64(lines[2])
     if not origin or not digits(size) or int(size) > LARGEST or root is None or len(root) != 32:
         raise Refused("a note names an origin, a size in plain digits, and a root of 32 bytes in canonical base64")
-    body = (text + "\n").encode()
     listed = {(key.name, key.id): key for key in keys}
-    signed: dict[tuple[str, bytes], int] = {}
+    signed: dict[Key, int] = {}
     unlisted = 0
     for line in signatures[:-1].split("\n"):
         dash, _, rest = line.partition(" ")
         name, _, encoded = rest.partition(" ")
         blob = from_base64(encoded)
-        if dash != "—" or not name or "+" in name or len(name.split()) != 1 or blob is None or len(blob) < 5:
+        if dash != "—" or "+" in name or name.split() != [name] or blob is None or len(blob) < 5:
             raise Refused("a line of signatures is a dash, a name, and canonical base64 of a key id and a signature")
         key = listed.get((name, blob[:4]))
         if key is None:
             unlisted += 1
-        elif (name, key.id) in signed:
+        elif key in signed:
             raise Refused("a key has two lines in the note")
         else:
-            signed[name, key.id] = check_signature(key, blob[4:], body)
-    if not any(listed[by].algorithm == SEAL and by[0] == origin for by in signed):
+            signed[key] = check_signature(key, blob[4:], (text + "\n").encode())
+    if not any(key.algorithm == SEAL and key.name == origin for key in signed):
         raise Refused("no listed key of the note's origin has sealed it")
-    cosigned = tuple((name, signed[name, id]) for name, id in signed if listed[name, id].algorithm == COSIGNATURE)
+    cosigned = tuple((key.name, time) for key, time in signed.items() if key.algorithm == COSIGNATURE)
     return Head(origin, int(size), root, cosigned, unlisted)
 
 
@@ -248,7 +243,7 @@ def check_signature(key: Key, signature: bytes, body: bytes) -> int:
     try:
         if time >= 2**63:
             raise InvalidSignature
-        key.public.verify(signature, body)
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, body)
     except InvalidSignature:
         raise Refused("the signature of a listed key does not hold") from None
     return time
@@ -285,20 +280,20 @@ class Tree:
     def append(self, node: bytes) -> None:
         """One leaf hash more. A subtree is complete when its last leaf is there: join as often as the count halves."""
         self.tiles[0].append(node)
-        count, height, complete = self.size, 0, self._complete
+        count, height = self.size, 0
         while count & 1:
-            node = sha256(b"\x01" + complete.pop() + node).digest()
+            node = sha256(b"\x01" + self._complete.pop() + node).digest()
             count >>= 1
             height += 1
-            if not height & 7:
+            if not height & 7:  # a hash of a tile: of 256, 256^2, ... leaves
                 if len(self.tiles) == height >> 3:
                     self.tiles.append([])
                 self.tiles[height >> 3].append(node)
-        complete.append(node)
+        self._complete.append(node)
         self.size += 1
 
     def root(self) -> bytes:
-        """The root: the complete subtrees joined from the right. Of no leaves, SHA-256 of nothing."""
+        """The complete subtrees, joined from the right. Of no leaves, SHA-256 of nothing."""
         if not self._complete:
             return sha256(b"").digest()
         node, *rest = reversed(self._complete)
@@ -321,13 +316,12 @@ tile_form = re.compile(r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(
 def tile_place(name: str, size: int) -> str | None:
     """Why this path has no place in a tree of this size; None where it has."""
     form = tile_form(name)
-    if form is None:
+    if form is None or len(name) > 100:
         return "a file that is no tile"
     level, index, width = form[1], int(re.sub("[x/]", "", form[2])), int(form[3] or WIDTH)
     if tile_name(level, index, width) != name:
         return "a file that is no tile"
-    shift = 0 if level == "entries" else 8 * int(level)
-    full, partial = divmod(size >> shift, WIDTH)
+    full, partial = divmod(size >> (0 if level == "entries" else 8 * int(level)), WIDTH)
     if (width == WIDTH and index < full) or (width == partial and index == full):
         return None
     return "a tile that the newest head does not need: superseded, or of another tree"
@@ -346,9 +340,9 @@ def split_entries(data: bytes, width: int) -> tuple[list[bytes], bool]:
     return leaves, at == end and len(leaves) == width
 
 
-def inclusion_root(index: int, size: int, leaf: bytes, proof: Sequence[bytes]) -> bytes | None:
+def inclusion_root(index: int, size: int, leaf_hash: bytes, proof: Sequence[bytes]) -> bytes | None:
     """The root to which an inclusion proof leads (RFC 9162 section 2.1.3.2); None where it has not its length."""
-    node, last = leaf, size - 1
+    node, last = leaf_hash, size - 1
     for sibling in proof:
         if last == 0:
             return None
@@ -367,12 +361,32 @@ def inclusion_root(index: int, size: int, leaf: bytes, proof: Sequence[bytes]) -
 Check = Callable[[Any], Any]
 """Whether a JSON value may stand there. It may raise TypeError, KeyError or ValueError for one that may not."""
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+MINUTE: Final = 60_000_000
+DAY: Final = 24 * 60 * MINUTE
+LINE: Final = "[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+time_form = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z").fullmatch
+petition_id = re.compile("[a-z0-9][a-z0-9-]{0,99}").fullmatch
 
-class Form(NamedTuple):
-    """The members of an object, and those that must be there."""
 
-    members: Mapping[str, Check]
-    required: frozenset[str]
+@lru_cache(maxsize=4096)
+def instant(text: str) -> int:
+    """The microseconds since 1970 of a time, which is written in one way. Raises ValueError or TypeError."""
+    if not time_form(text):
+        raise ValueError
+    return (datetime.fromisoformat(text[:26] + "+00:00") - EPOCH) // MICROSECOND
+
+
+class Form:
+    """The members of an object: each of a form, and all there but those whose name is written with a `?`."""
+
+    def __init__(self, text: str) -> None:
+        named = [member.split(":") for member in text.split()]
+        self.required = frozenset(name for name, _ in named if not name.endswith("?"))
+        self.members: dict[str, Check] = {
+            name.removesuffix("?"): FORMS.get(form) or frozenset(form.split("|")).__contains__ for name, form in named
+        }
 
     def fits(self, value: Json) -> bool:
         """Whether these are its members, and each has its form."""
@@ -385,178 +399,95 @@ class Form(NamedTuple):
         return self.required <= value.keys()
 
 
-def form(**members: Check) -> Form:
-    """A form by its members; one whose name ends in `_or_none` may be absent. `null` is never written."""
-    checks = {name.removesuffix("_or_none"): check for name, check in members.items()}
-    return Form(checks, frozenset(name for name in members if not name.endswith("_or_none")))
-
-
-def matching(pattern: str) -> Check:
-    return re.compile(pattern).fullmatch
-
-
-def one_of(*words: str) -> Check:
-    return frozenset(words).__contains__
+def pattern(text: str) -> Check:
+    return re.compile(text).fullmatch
 
 
 def integer(least: int) -> Check:
     return lambda value: type(value) is int and least <= value <= LARGEST
 
 
-def list_of(check: Check, least: int = 0, most: int = LONGEST_LEAF) -> Check:
-    return lambda value: type(value) is list and least <= len(value) <= most and all(map(check, value))
+def list_of(form: Check, least: int, most: int) -> Check:
+    return lambda value: type(value) is list and least <= len(value) <= most and all(map(form, value))
 
 
-def object_of(key: Check, member: Check, most: int) -> Check:
-    return lambda value: type(value) is dict and 1 <= len(value) <= most and all(
-        key(name) and member(each) for name, each in value.items()
-    )  # fmt: skip
+def pairs_of(form: Check, of: Check) -> Check:
+    return lambda value: (
+        type(value) is dict and 1 <= len(value) <= 20 and all(form(k) and of(v) for k, v in value.items())
+    )
 
 
-def is_bool(value: object) -> bool:
-    return type(value) is bool
-
-
-def is_false(value: object) -> bool:
-    return value is False
-
-
-def is_ladder(value: Any) -> bool:
-    return rungs(value) and all(low < high for low, high in pairwise(value))
-
-
-def is_day(value: str) -> bool:
-    return bool(day_form(value) and date.fromisoformat(value))
-
-
-def is_time(value: str) -> bool:
-    return instant(value) is not None
-
-
-@lru_cache(maxsize=4096)
-def instant(text: str) -> int:
-    """The microseconds since 1970 of a time, which is written in one way. Raises ValueError for any other."""
-    if not time_form(text):
-        raise ValueError
-    return (datetime.fromisoformat(text[:26] + "+00:00") - EPOCH) // MICROSECOND
-
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
-MINUTE: Final = 60_000_000
-DAY: Final = 24 * 60 * MINUTE
-time_form = matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
-day_form = matching("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-rungs = list_of(integer(1), most=200)
-uuid = matching("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-base64_16 = matching("[A-Za-z0-9+/]{21}[AQgw]==")  # the spare bits of the last digit are zero
-base64_32 = matching("[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
-hex_32 = matching("[0-9a-f]{64}")
-LINE: Final = "[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
-key = matching("[a-z0-9][a-z0-9_-]{0,39}")
-url = matching("https?://[!-~]{1,490}")
-count, ordinal = integer(0), integer(1)
-petition_id = matching("[a-z0-9][a-z0-9-]{0,99}")
-reason = one_of(
-    "duplicate", "bot", "disposable-address", "false-identity", "ineligible", "test-entry", "court-order", "mistake",
-    "operator-error",
-)  # fmt: skip
-CHANGED: Final = form(signature=uuid, at_known_or_none=is_false)
-ENDED: Final = form(correction=uuid, applied=count, skipped=count)
-
-ENVELOPE: Final = form(
-    specversion=one_of("1.0"),
-    id=matching("[0-9]{20}"),
-    source=matching("[!-*,-~]{1,200}"),
-    type=lambda value: type(value) is str,
-    subject=petition_id,
-    time=is_time,
-    recordedtime=is_time,
-    version=ordinal,
-    prev_or_none=base64_32,
-    actor=matching("system|(?:site|admin|auditor|privacy|import):[A-Za-z0-9._-]{1,64}"),
-    data=lambda value: type(value) is dict,
+word = pattern("[a-z0-9][a-z0-9_-]{0,39}")
+reasons = "duplicate|bot|disposable-address|false-identity|ineligible|test-entry|court-order|mistake|operator-error"
+FORMS: Final[dict[str, Check]] = {
+    "text": lambda value: type(value) is str,
+    "object": lambda value: type(value) is dict,
+    "bool": lambda value: type(value) is bool,
+    "false": lambda value: value is False,
+    "count": integer(0),
+    "ordinal": integer(1),
+    "line": pattern(LINE + "{0,500}"),
+    "title": pattern(LINE + "{1,500}"),
+    "headline": pattern(LINE + "{1,200}"),
+    "word": word,
+    "words": list_of(word, 0, LONGEST_LEAF),
+    "fields": list_of({"country", "region", "answers"}.__contains__, 0, LONGEST_LEAF),
+    "ladder": lambda value: list_of(integer(1), 0, 200)(value) and all(low < high for low, high in pairwise(value)),
+    "policy": lambda value: type(value) is dict and Form("name:word version:ordinal").fits(value),
+    "questions": pairs_of(word, list_of(word, 1, 50)),
+    "answers": pairs_of(word, word),
+    "reason": frozenset(reasons.split("|")).__contains__,
+    "time": lambda value: instant(value) is not None,
+    "day": lambda value: re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value) and date.fromisoformat(value),
+    "zone": pattern("[A-Za-z0-9_+/-]{1,64}"),
+    "url": pattern("https?://[!-~]{1,490}"),
+    "country": pattern("[A-Z]{2}"),
+    "region": pattern("[A-Za-z0-9][A-Za-z0-9._-]{0,39}"),
+    "uuid": pattern("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "hex32": pattern("[0-9a-f]{64}"),
+    "base64x16": pattern("[A-Za-z0-9+/]{21}[AQgw]=="),  # the spare bits of the last digit are zero
+    "base64x32": pattern("[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="),
+    "position": pattern("[0-9]{20}"),
+    "origin": pattern("[!-*,-~]{1,200}"),
+    "subject": petition_id,
+    "actor": pattern("system|(?:site|admin|auditor|privacy|import):[A-Za-z0-9._-]{1,64}"),
+}
+ENVELOPE: Final = Form(
+    "specversion:1.0 id:position source:origin type:text subject:subject time:time recordedtime:time version:ordinal"
+    " prev?:base64x32 actor:actor data:object"
 )
-
 DATA: Final = {
-    "petition.opened.v1": form(
-        title=matching(LINE + "{1,500}"),
-        addressee=matching(LINE + "{0,500}"),
-        basis=one_of("itemised", "observed"),
-        goals=is_ladder,
-        milestones=is_ladder,
-        confirmation=one_of("none", "required"),
-        timezone=matching("[A-Za-z0-9_+/-]{1,64}"),
-        identity_policy=lambda value: type(value) is dict and form(name=key, version=ordinal).fits(value),
-        public_fields=list_of(one_of("country", "region", "answers")),
-        provenance=one_of("live", "observed", "real-log", "synthetic"),
-        opens_at_or_none=is_time,
-        closes_at_or_none=is_time,
-        text_sha256_or_none=hex_32,
-        questions_or_none=object_of(key, list_of(key, 1, 50), 20),
-    ),
-    "petition.revised.v1": form(
-        title_or_none=matching(LINE + "{1,500}"),
-        addressee_or_none=matching(LINE + "{0,500}"),
-        goals_or_none=is_ladder,
-        milestones_or_none=is_ladder,
-        timezone_or_none=matching("[A-Za-z0-9_+/-]{1,64}"),
-        opens_at_or_none=is_time,
-        closes_at_or_none=is_time,
-        text_version=ordinal,
-        text_sha256_or_none=hex_32,
-    ),
-    "update.posted.v1": form(headline=matching(LINE + "{1,200}"), reference_or_none=url, effective_on_or_none=is_day),
-    "acceptance.changed.v1": form(acceptance=one_of("open", "paused", "closed", "rejected")),
-    "status.declared.v1": form(
-        status=one_of("successful", "unsuccessful", "answered", "certified"),
-        reported_count_or_none=count,
-        reference_or_none=url,
-        effective_on_or_none=is_day,
-    ),
-    "signature.recorded.v1": form(
-        signature=uuid,
-        signer_ref=base64_16,
-        pii_commit=base64_32,
-        confirmed=is_bool,
-        channel=one_of("site", "paper", "import"),
-        kind=one_of("person", "organisation"),
-        name_or_none=matching(LINE + "{1,200}"),
-        reference_or_none=matching(LINE + "{1,200}"),
-        text_version=ordinal,
-        at_known=is_bool,
-        country_or_none=matching("[A-Z]{2}"),
-        region_or_none=matching("[A-Za-z0-9][A-Za-z0-9._-]{0,39}"),
-        answers_or_none=object_of(key, key, 20),
-    ),
-    "signature.confirmed.v1": CHANGED,
-    "signature.amended.v1": form(signature=uuid, pii_commit=base64_32),
-    "signature.withdrawn.v1": CHANGED,
-    "signature.invalidated.v1": form(signature=uuid, correction=uuid, reason=reason, at_known_or_none=is_false),
-    "signature.reinstated.v1": form(
-        signature=uuid, correction=uuid, lifts=uuid, reason=reason, at_known_or_none=is_false
-    ),
-    "correction.opened.v1": form(
-        correction=uuid,
-        kind=one_of("invalidate", "reinstate"),
-        reason=reason,
-        conditions=list_of(key),
-        matched=count,
-        digest=hex_32,
-        approval=one_of("not-required", "required", "exempt"),
-        notice_sha256_or_none=hex_32,
-        lifts_or_none=uuid,
-        reverses_or_none=uuid,
-    ),
-    "correction.approved.v1": form(correction=uuid, digest=hex_32),
-    "correction.completed.v1": ENDED,
-    "correction.cancelled.v1": ENDED,
-    "count.observed.v1": form(
-        count=count, claim=one_of("milestone", "status", "page"), reference_or_none=url, at_known=is_bool
-    ),
-    "count.published.v1": form(count=count, position=count),
-    "signer.erased.v1": form(signature=uuid, mode=one_of("withdrawn", "kept")),
-    "log.continued.v1": form(old_origin=matching(LINE + "{1,500}"), old_size=count, old_root=base64_32, reason=reason),
+    line.split(maxsplit=1)[0]: Form(line.split(maxsplit=1)[1])
+    for line in """
+petition.opened.v1       title:title addressee:line basis:itemised|observed goals:ladder milestones:ladder \
+                         confirmation:none|required timezone:zone identity_policy:policy public_fields:fields \
+                         provenance:live|observed|real-log|synthetic opens_at?:time closes_at?:time \
+                         text_sha256?:hex32 questions?:questions
+petition.revised.v1      title?:title addressee?:line goals?:ladder milestones?:ladder timezone?:zone opens_at?:time \
+                         closes_at?:time text_version:ordinal text_sha256?:hex32
+update.posted.v1         headline:headline reference?:url effective_on?:day
+acceptance.changed.v1    acceptance:open|paused|closed|rejected
+status.declared.v1       status:successful|unsuccessful|answered|certified reported_count?:count reference?:url \
+                         effective_on?:day
+signature.recorded.v1    signature:uuid signer_ref:base64x16 pii_commit:base64x32 confirmed:bool \
+                         channel:site|paper|import kind:person|organisation name?:headline reference?:headline \
+                         text_version:ordinal at_known:bool country?:country region?:region answers?:answers
+signature.confirmed.v1   signature:uuid at_known?:false
+signature.amended.v1     signature:uuid pii_commit:base64x32
+signature.withdrawn.v1   signature:uuid at_known?:false
+signature.invalidated.v1 signature:uuid correction:uuid reason:reason at_known?:false
+signature.reinstated.v1  signature:uuid correction:uuid lifts:uuid reason:reason at_known?:false
+correction.opened.v1     correction:uuid kind:invalidate|reinstate reason:reason conditions:words matched:count \
+                         digest:hex32 approval:not-required|required|exempt notice_sha256?:hex32 lifts?:uuid \
+                         reverses?:uuid
+correction.approved.v1   correction:uuid digest:hex32
+correction.completed.v1  correction:uuid applied:count skipped:count
+correction.cancelled.v1  correction:uuid applied:count skipped:count
+count.observed.v1        count:count claim:milestone|status|page reference?:url at_known:bool
+count.published.v1       count:count position:count
+signer.erased.v1         signature:uuid mode:withdrawn|kept
+log.continued.v1         old_origin:title old_size:count old_root:base64x32 reason:reason
+""".strip().split("\n")
 }
 
 
@@ -564,8 +495,8 @@ def read_event(leaf: bytes) -> Json:
     """The event in a leaf, every rule of its form checked. Raises Refused.
 
     Canonical means: rendered again by RFC 8785 it is the same bytes, which leaves no room for white space, another
-    order, a key twice, another escape. That there are no floats, no NUL and no depth follows from the forms: each value
-    of the document is one that a form names.
+    order, a key twice, another escape. That there are no floats, no NUL and no depth follows from the forms, for each
+    value of the document is one that a form names.
     """
     if len(leaf) > LONGEST_LEAF:
         raise Refused("it is longer than an event may be")
@@ -578,14 +509,14 @@ def read_event(leaf: bytes) -> Json:
         raise Refused("it is not in canonical form")
     if not ENVELOPE.fits(event):
         raise Refused("its attributes are not those of an event")
-    type_, data, subject = event["type"], event["data"], event["subject"]
+    type_, data = event["type"], event["data"]
     if (event["version"] == 1) == ("prev" in event):
         raise Refused("every event but a petition's first names the leaf before it")
     if type_ not in DATA:
         raise Refused("it is of a type that this verifier does not know")
     if not DATA[type_].fits(data):
         raise Refused(f"its data are not those of a {type_}")
-    if (type_ == "log.continued.v1") != (subject == "ledger"):
+    if (type_ == "log.continued.v1") != (event["subject"] == "ledger"):
         raise Refused("the subject `ledger` is for what is said of the whole log, and only that")
     if type_ == "signature.recorded.v1":
         if (data["kind"] == "organisation") != ("name" in data) or data.keys() & {"name", "reference"} == {"reference"}:
@@ -593,26 +524,22 @@ def read_event(leaf: bytes) -> Json:
     elif type_ == "petition.opened.v1":
         if ("questions" in data) != ("answers" in data["public_fields"]):
             raise Refused("questions and the public field `answers` go together")
-        if instant(data.get("closes_at", "9999-12-31T23:59:59.999999Z")) <= instant(data.get("opens_at", BEGINNING)):
+        if "opens_at" in data and "closes_at" in data and data["closes_at"] <= data["opens_at"]:
             raise Refused("a petition closes after it opens")
     return event
-
-
-BEGINNING: Final = "0001-01-01T00:00:00.000000Z"
 
 
 # -- 5. Rules ----------------------------------------------------------------------------------------------------------
 
 CONFIRMED, WITHDRAWN, ERASED = 1, 2, 4
-UNKNOWN_TIME: Final = -(2**62)
+NEVER: Final = -(2**62)  # before every time
 ALONE: Final = 100  # how many signatures one principal may correct within a day
 COLUMNS: Final = ("standing", "recorded", "confirmed", "withdrawn", "invalidated", "reinstated")
-COUNTED: Final = {f"signature.{name}.v1": column for column, name in enumerate(COLUMNS)}
-SIGNATURE_TYPES: Final = {*COUNTED, "signature.amended.v1", "signer.erased.v1"}
-REVISABLE: Final = (
-    "title", "addressee", "goals", "milestones", "timezone", "opens_at", "closes_at", "text_version", "text_sha256"
-)  # fmt: skip
+COUNTED: Final = {f"signature.{name}.v1": column for column, name in enumerate(COLUMNS) if column}
+OF_SIGNATURES: Final = {*COUNTED, "signature.amended.v1", "signer.erased.v1"}
 FIXED: Final = ("basis", "confirmation", "provenance", "questions", "public_fields")
+REVISABLE: Final = tuple(DATA["petition.revised.v1"].members)
+OPENED: Final = ("reason", "matched", "approval", "notice_sha256", "lifts", "reverses")
 
 
 class Table:
@@ -636,21 +563,19 @@ class Table:
         return -1
 
     def key(self, number: int) -> bytes:
-        """The key of a number."""
         return bytes(self._keys[number * self._width : (number + 1) * self._width])
 
     def add(self, key: bytes) -> int:
         """The number of a key that is not there yet."""
         self._keys += key
         self.size += 1
-        if 2 * self.size <= self._mask:
-            self._place(key, self.size - 1)
-        else:
+        if 2 * self.size > self._mask:
             self._mask = 2 * self._mask + 1
-            del self._slots
+            del self._slots  # the old one makes room before the new one takes it
             self._slots = array("i", [-1]) * (self._mask + 1)
-            for number in range(self.size):
+            for number in range(self.size - 1):
                 self._place(self.key(number), number)
+        self._place(key, self.size - 1)
         return self.size - 1
 
     def _place(self, key: bytes, number: int) -> None:
@@ -677,56 +602,44 @@ class Correction:
 class Petition:
     """A petition so far. `row` is its row of the projection `petitions`: what it says of itself, and its count."""
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, number: int) -> None:
         self.id = id
-        self.number = 0
+        self.number = number
         self.row: Row = {"version": 0, "count": 0, "basis": "", "position": 0}
-        self.leaf_hash = b""
-        self.changes: list[tuple[int, int, str]] = []  # of acceptance: effective, position, what
-        self.opens_at = self.closes_at = self.observed_at = UNKNOWN_TIME
+        self.leaf_hash = ""
+        self.doubted = 0  # the position of an event that its next one does not name
+        self.changes: list[tuple[int, int, str]] = []  # of acceptance: effective, position, to what
+        self.opens_at = self.closes_at = self.observed_at = NEVER
         self.lines: list[Row] = []  # of the timeline
         self.ladders: list[tuple[int, list[int]]] = []  # from which position, which milestones
         self.named: set[int] = set()  # rungs that the timeline has named
-        self.observations: list[tuple[str, int, Json, str]] = []
+        self.observations: list[tuple[str, int, str, Json]] = []  # effective, position, recorded, what
         self.moved = array("q")  # the positions at which the count moved, and what it was then
         self.counts = array("q")
         self.published = (0, 0)  # the last published count, and as of where
-        self.corrected: list[tuple[int, str, int]] = []  # when, by whom, how many
-
-    def count_at(self, position: int) -> int:
-        """Its count as of a position."""
-        before = bisect_right(self.moved, position)
-        return self.counts[before - 1] if before else 0
-
-    def takes(self, words: tuple[str, ...], at: int, recorded: int, imported: bool) -> bool:
-        """Whether it takes this: imported events by what held at their effective time, live ones at their position."""
-        if imported:
-            by_then = [change for change in self.changes if change[0] <= at]
-            return (max(by_then)[2] if by_then else "closed" if at < self.opens_at else "open") in words
-        return self.opens_at <= recorded and self.acceptance in words
+        self.corrected: list[tuple[int, str, int]] = []  # within a day: when, by whom, how many
 
     @property
     def acceptance(self) -> str:
         return self.changes[-1][2] if self.changes else "open"
 
+    def takes(self, words: tuple[str, ...], at: int, recorded: int, imported: bool) -> bool:
+        """Whether it takes this: imported events are judged at their effective time, live ones at their position."""
+        if not imported:
+            return self.opens_at <= recorded and self.acceptance in words
+        by_then = [change for change in self.changes if change[0] <= at]
+        return (max(by_then)[2] if by_then else "closed" if at < self.opens_at else "open") in words
+
     def must_close(self, now: int) -> bool:
         """Whether its closing time has passed, and nobody has decided since."""
-        decided = self.changes[-1][0] if self.changes else UNKNOWN_TIME
+        decided = self.changes[-1][0] if self.changes else NEVER
         return decided < self.closes_at <= now and self.acceptance in ("open", "paused")
 
-    def line(
-        self, event: Json, kind: str, detail: Json, *, count: int | None = None, rung: int | None = None,
-        crossing: str | None = None, correction: str | None = None, at_known: bool = True,
-    ) -> None:  # fmt: skip
-        """A line of the timeline, at the position of the event."""
-        self.lines.append(
-            {
-                "petition": self.id, "position": int(event["id"]), "ordinal": 0, "kind": kind,
-                "at": event["time"] if at_known else None, "recorded_at": event["recordedtime"],
-                "count": self.row["count"] if count is None else count, "rung": rung, "crossing": crossing,
-                "correction": correction, "detail": detail,
-            }
-        )  # fmt: skip
+    def stamp(self, rung: int) -> str:
+        """A rung is reached: for the first time, or again."""
+        again = rung in self.named
+        self.named.add(rung)
+        return "reached-again" if again else "reached"
 
 
 class Fold:
@@ -735,50 +648,45 @@ class Fold:
     `alone`: the events are those of one petition; nothing is said of what stands between them.
     """
 
-    def __init__(self, report: Report, alone: bool = False) -> None:
+    def __init__(self, report: Report, alone: bool) -> None:
         self.report = report
         self.alone = alone
-        self.source = ""
-        self.recorded = ""
-        self.position = 0
-        self.events = 0
-        self.published = 0
+        self.source = self.recorded = self.subject = ""
+        self.position = self.events = self.published = 0
         self.petitions: dict[str, Petition] = {}
         self.corrections: dict[str, Correction] = {}
-        self.keys: list[
-            tuple[Any, ...]
-        ] = []  # what signatures are counted under: petition, channel, kind, country, ...
+        self.keys: dict[tuple[Any, ...], int] = {}  # what is counted apart: petition, channel, kind, country, ...
         self.sums: list[list[int]] = []
-        self._key_numbers: dict[tuple[Any, ...], int] = {}
+        self.owners: list[str] = []
         self.signatures = Table(16)  # and of each: state, key, set of holds, effective time
         self._states = bytearray()
         self._keys = array("I")
         self._held = array("I")
         self._effective = array("q")
+        self._holds: dict[tuple[str, ...], int] = {(): 0}  # sets of corrections, numbered
         self._sets: list[tuple[str, ...]] = [()]
-        self._set_numbers: dict[tuple[str, ...], int] = {(): 0}
         self._signers = Table(20)  # by petition and signer_ref: the latest signature
         self._latest = array("I")
 
     def breaks(self, kind: str, sentence: str, position: int | None = None) -> None:
         """The event should not have said this."""
-        self.report.find(kind, self.position if position is None else position, self.where, sentence)
+        self.report.find(kind, position or self.position, f"petition {self.subject}", sentence)
 
     def take(self, position: int, event: Json, leaf_hash: bytes) -> None:
         """The next event. It has its form; all else about it may be wrong."""
-        self.position, self.events, self.where = position, self.events + 1, f"petition {event['subject']}"
+        self.position, self.subject = position, event["subject"]
+        self.events += 1
         type_, data = event["type"], event["data"]
         at, recorded = instant(event["time"]), instant(event["recordedtime"])
         if int(event["id"]) != position:
             self.breaks("position", "the event does not name the position at which it stands")
-            event["id"] = f"{position:020d}"
         if event["recordedtime"] < self.recorded:
             self.breaks("recorded-order", "it was recorded before the event before it")
         if at > recorded + MINUTE:
             self.breaks("times", "it is effective more than 60 seconds after it was recorded")
-        if data.get("at_known") is False and at != recorded:
+        if at != recorded and data.get("at_known") is False:
             self.breaks("times", "its time is not known, and yet not that of its recording")
-        if self.source and event["source"] != self.source and type_ != "log.continued.v1" and not self.alone:
+        if event["source"] != self.source and self.source and type_ != "log.continued.v1" and not self.alone:
             self.breaks("source", "the origin changes without a continuation of the log")
         self.source, self.recorded = event["source"], event["recordedtime"]
         petition = self.petitions.get(event["subject"])
@@ -786,60 +694,94 @@ class Fold:
             if type_ not in ("petition.opened.v1", "log.continued.v1"):
                 self.breaks("first-event", "it is the first event of a petition, and does not open it")
                 return
-            petition = self.petitions[event["subject"]] = Petition(event["subject"])
-            petition.number = len(self.petitions)
+            petition = self.petitions[event["subject"]] = Petition(event["subject"], len(self.petitions))
         elif type_ == "petition.opened.v1":
             self.breaks("first-event", "a petition is opened that is open already")
             type_ = ""
         row = petition.row
-        if event["version"] != row["version"] + 1:
-            self.breaks("version", f"version {row['version']} of the petition is followed by {event['version']}")
-        elif event["version"] > 1 and from_base64(event["prev"]) != petition.leaf_hash:
-            # The earlier leaf is the likelier one to have changed: a changed `prev` would break the next link as well.
-            sentence = f"the petition's next event, at {position}, names another leaf hash than this event has"
-            self.breaks("chain", sentence, row["position"])
+        self._chain(petition, event, leaf_hash)
         if row["version"] and event["recordedtime"] != row["recorded"] and petition.must_close(recorded):
-            closing = type_ == "acceptance.changed.v1" and data["acceptance"] == "closed"
-            if not closing or at != petition.closes_at or event["actor"] != "system":
+            closes = type_ == "acceptance.changed.v1" and data["acceptance"] == "closed" and at == petition.closes_at
+            if not closes or event["actor"] != "system":
                 self.breaks("closing", "the petition's closing time has passed, and it was not closed first")
         delta = 0
-        if type_ in SIGNATURE_TYPES:
+        if type_ in OF_SIGNATURES:
             delta = self._signature(petition, type_, event, data, at, recorded)
         elif type_ == "count.observed.v1":
             delta = self._observe(petition, event, data, at)
         row["count"] += delta
         row["version"], row["position"], row["recorded"] = event["version"], position, event["recordedtime"]
-        petition.leaf_hash = leaf_hash
         if delta:
             petition.moved.append(position)
             petition.counts.append(row["count"])
             if row["count"] < 0:
                 self.breaks("count", "the count is negative")
-            if type_ != "count.observed.v1":
-                self._cross(petition, event, row["count"] - delta, row["count"])
-        if type_ not in SIGNATURE_TYPES:
+        if type_ in OF_SIGNATURES:
+            rung = max(row["count"], row["count"] - delta)  # in an itemised petition each event moves it by one
+            if delta and petition.ladders and rung in petition.ladders[-1][1]:
+                crossing = petition.stamp(rung) if delta > 0 else "fell-below"
+                petition.named.add(rung)
+                known = data.get("at_known", True)
+                self._line(petition, event, "milestone", {}, rung=rung, crossing=crossing, at_known=known)
+        else:
             self._declare(petition, type_, event, data, at, recorded)
+
+    def _chain(self, petition: Petition, event: Json, leaf_hash: bytes) -> None:
+        """Versions are dense, and each event names the leaf before it. Where it does not, one of the two was changed:
+        the earlier one if the next link holds, else the later one, whose own hash is then another as well."""
+        before, version = petition.row["position"], petition.row["version"]
+        holds = event.get("prev", "") == petition.leaf_hash
+        if event["version"] != version + 1:
+            self.breaks("version", f"version {version} of the petition is followed by {event['version']}")
+        elif not holds and not petition.doubted:
+            petition.doubted = before
+            before = 0
+        if petition.doubted and before:
+            self.breaks("chain", BROKEN, petition.doubted if holds else before)
+            petition.doubted = 0
+        petition.leaf_hash = to_base64(leaf_hash)
+
+    def end(self) -> None:
+        """No event follows: where the last link of a chain is broken, it is told at the last event."""
+        for petition in self.petitions.values():
+            if petition.doubted:
+                self.subject = petition.id
+                self.breaks("chain", BROKEN, petition.row["position"])
+
+    def _line(
+        self, petition: Petition, event: Json, kind: str, detail: Json, *, count: int | None = None,
+        rung: int | None = None, crossing: str | None = None, correction: str | None = None, at_known: bool = True,
+    ) -> None:  # fmt: skip
+        """A line of the timeline, at the position of this event."""
+        petition.lines.append(
+            {
+                "petition": petition.id, "position": self.position, "ordinal": 0, "kind": kind,
+                "at": event["time"] if at_known else None, "recorded_at": event["recordedtime"],
+                "count": petition.row["count"] if count is None else count, "rung": rung, "crossing": crossing,
+                "correction": correction, "detail": detail,
+            }
+        )  # fmt: skip
 
     # -- signatures
 
     def _signature(self, petition: Petition, type_: str, event: Json, data: Json, at: int, recorded: int) -> int:
-        """What an event of a signature adds to the count: 1 where it then stands and did not, -1 the other way."""
-        id = bytes.fromhex(data["signature"].replace("-", ""))
+        """What an event of a signature adds to the count: 1 where it now stands and did not, -1 the other way."""
         imported = event["actor"].startswith("import:")
         if petition.row["basis"] != "itemised":
             self.breaks("basis", "an event of a signature stands in an observed petition")
+        id = bytes.fromhex(data["signature"].replace("-", ""))
         number = self.signatures.find(id)
         if type_ == "signature.recorded.v1":
-            if number >= 0:
-                self.breaks("transition", "a signature is recorded twice")
-                return 0
             if not petition.takes(("open",), at, recorded, imported):
                 self.breaks("acceptance", "the petition does not take signatures then")
-            return self._record(petition, id, data, at)
-        if number < 0 or self.keys[self._keys[number]][0] != petition.id:
+            if number < 0:
+                return self._record(petition, id, data, at)
+            self.breaks("transition", "a signature is recorded twice")
+            return 0
+        if number < 0 or self.owners[self._keys[number]] != petition.id:
             self.breaks("transition", "the petition has no such signature")
             return 0
-        state, holds, reasons = self._states[number], self._sets[self._held[number]], None
+        state, holds, does = self._states[number], self._sets[self._held[number]], ""
         stood = state & (CONFIRMED | WITHDRAWN) == CONFIRMED and not holds
         if type_ == "signature.confirmed.v1":
             if state & (CONFIRMED | WITHDRAWN):
@@ -854,13 +796,12 @@ class Fold:
                 self.breaks("acceptance", "the petition takes no withdrawal then")
             state |= WITHDRAWN
         elif type_ == "signature.invalidated.v1":
-            reasons = ("invalidate", data["reason"])
+            does = "invalidate"
             if data["correction"] in holds:
                 self.breaks("compensation", "a correction holds a signature that it holds already")
-            else:
-                holds = (*holds, data["correction"])
+            holds = (*(hold for hold in holds if hold != data["correction"]), data["correction"])
         elif type_ == "signature.reinstated.v1":
-            reasons = ("reinstate", data["reason"])
+            does = "reinstate"
             if data["lifts"] not in holds:
                 self.breaks("compensation", "a hold is lifted that is not on the signature")
             holds = tuple(hold for hold in holds if hold != data["lifts"])
@@ -872,54 +813,48 @@ class Fold:
             if at < self._effective[number]:
                 self.breaks("times", "it is effective before the event of its signature that it follows")
             self._effective[number] = at
-        self._states[number] = state
-        if holds not in self._set_numbers:
-            self._set_numbers[holds] = len(self._sets)
+        if holds not in self._holds:
+            self._holds[holds] = len(self._sets)
             self._sets.append(holds)
-        self._held[number] = self._set_numbers[holds]
+        self._states[number], self._held[number] = state, self._holds[holds]
         delta = int(state & (CONFIRMED | WITHDRAWN) == CONFIRMED and not holds) - stood
         sums = self.sums[self._keys[number]]
         sums[0] += delta
         if type_ in COUNTED:
             sums[COUNTED[type_]] += 1
-        if reasons is not None:
-            self._act(petition, data, number, reasons, delta)
+        if does:
+            self._act(petition, data, number, does, delta)
         return delta
 
     def _record(self, petition: Petition, id: bytes, data: Json, at: int) -> int:
-        signer = petition.number.to_bytes(4, "big") + base64.b64decode(data["signer_ref"])
-        known = self._signers.find(signer)
-        number = self.signatures.add(id)
+        signer = petition.number.to_bytes(4, "big") + a2b_base64(data["signer_ref"])
+        known, number = self._signers.find(signer), self.signatures.add(id)
         if known < 0:
             self._signers.add(signer)
             self._latest.append(number)
         else:
             latest = self._latest[known]
-            state = self._states[latest]
-            if not state & ERASED and (not state & WITHDRAWN or self._held[latest]):
+            if not self._states[latest] & ERASED and (not self._states[latest] & WITHDRAWN or self._held[latest]):
                 self.breaks("signer-once", "a signer signs whose latest signature was not withdrawn, or is held")
             self._latest[known] = number
-        row, answers = petition.row, data.get("answers")
+        row, country, region, answers = petition.row, data.get("country"), data.get("region"), data.get("answers", {})
         if data["text_version"] > row.get("text_version", 0):
             self.breaks("public-fields", "it signs a text that the petition does not have yet")
-        public = row.get("public_fields", ())
-        if any(name in data and name not in public for name in ("country", "region", "answers")):
+        if any(name in data and name not in row.get("public_fields", ()) for name in ("country", "region", "answers")):
             self.breaks("public-fields", "it states a field that the petition does not publish")
         asked = row.get("questions") or {}
-        if answers and any(choice not in asked.get(question, ()) for question, choice in answers.items()):
+        if any(choice not in asked.get(question, ()) for question, choice in answers.items()):
             self.breaks("public-fields", "it answers what the petition does not ask")
-        said = tuple(sorted(answers.items())) if answers else ()
-        key = (petition.id, data["channel"], data["kind"], data.get("country"), data.get("region"), said)
-        key_number = self._key_numbers.get(key)
-        if key_number is None:
-            key_number = self._key_numbers[key] = len(self.keys)
-            self.keys.append(key)
+        key = (petition.id, data["channel"], data["kind"], country, region, *sorted(answers.items()))
+        key_number = self.keys.setdefault(key, len(self.keys))
+        if key_number == len(self.sums):
             self.sums.append([0] * len(COLUMNS))
+            self.owners.append(petition.id)
         confirmed = int(data["confirmed"])
         self._states.append(confirmed)
         self._keys.append(key_number)
         self._held.append(0)
-        self._effective.append(at if data["at_known"] else UNKNOWN_TIME)
+        self._effective.append(at if data["at_known"] else NEVER)
         sums = self.sums[key_number]
         sums[0] += confirmed
         sums[1] += 1
@@ -928,14 +863,17 @@ class Fold:
 
     # -- corrections
 
-    def _act(self, petition: Petition, data: Json, number: int, does: tuple[str, str], delta: int) -> None:
-        """A correction moves a signature: it must be open, of this kind and reason, approved where it has to be."""
+    def _act(self, petition: Petition, data: Json, number: int, does: str, delta: int) -> None:
+        """A correction moves a signature: it must be open, of this kind and reason, and approved where it has to be."""
         correction = self.corrections.get(data["correction"])
         if correction is None or correction.petition != petition.id or not correction.running:
             self.breaks("compensation", "it is said to be of a correction that is not under way")
             return
         said = correction.said
-        if (said["kind"], said["reason"]) != does or said.get("lifts") not in (None, data.get("lifts")):
+        if (said["kind"], said["reason"]) != (does, data["reason"]) or said.get("lifts") not in (
+            None,
+            data.get("lifts"),
+        ):
             self.breaks("compensation", "the correction does not do this: another kind, reason or hold")
         if correction.waits:
             self.breaks("approval", "a correction acts before a second principal approved it")
@@ -950,20 +888,17 @@ class Fold:
             self.breaks("correction", "a correction is opened twice")
         if (approval == "exempt") != actor.startswith("import:"):
             self.breaks("approval", "imports are exempt from approval, and nothing else is")
-        lifts, reverses = (self.corrections.get(data.get(name, "")) for name in ("lifts", "reverses"))
-        if "lifts" in data and (data["kind"] != "reinstate" or lifts is None or lifts.petition != petition.id):
-            self.breaks("correction", "what it lifts is no correction of the petition that holds")
-        if "reverses" in data and (
-            reverses is None or reverses.petition != petition.id or reverses.said["kind"] == data["kind"]
-        ):
-            self.breaks("correction", "what it reverses is no correction of the petition of the opposite kind")
-        petition.corrected = [*(each for each in petition.corrected if each[0] > recorded - DAY)]
+        for name in data.keys() & {"lifts", "reverses"}:
+            other = self.corrections.get(data[name])
+            if other is None or other.petition != petition.id or (name == "lifts" and data["kind"] != "reinstate"):
+                self.breaks("correction", f"what it {name} is no correction of the petition that could be")
+        petition.corrected = [each for each in petition.corrected if each[0] > recorded - DAY]
         petition.corrected.append((recorded, actor, data["matched"]))
         if approval == "not-required" and sum(many for _, by, many in petition.corrected if by == actor) > ALONE:
             self.breaks("approval", f"one principal corrects more than {ALONE} signatures within a day")
         self.corrections[data["correction"]] = Correction(petition.id, actor, data, approval == "required")
         detail = {"state": "opened", "correction_kind": data["kind"], **pick(data, OPENED)}
-        petition.line(event, "correction", detail, correction=data["correction"])
+        self._line(petition, event, "correction", detail, correction=data["correction"])
 
     def _move_correction(self, petition: Petition, type_: str, event: Json, data: Json) -> None:
         """An approval, or an end with its numbers. Where nothing was skipped, the digest binds the very set."""
@@ -986,9 +921,9 @@ class Fold:
             elif applied == matched and self._digest(correction.acted) != said["digest"]:
                 self.breaks("correction", "the signatures that it moved are not the set that was frozen")
             correction.running, correction.acted = False, set()
-            detail |= {"correction_kind": said["kind"], "reason": said["reason"], "applied": applied}
-            detail |= {"skipped": skipped, "net": correction.net}
-        petition.line(event, "correction", detail, correction=data["correction"])
+            detail |= {"correction_kind": said["kind"], "reason": said["reason"], **pick(data, ("applied", "skipped"))}
+            detail["net"] = correction.net
+        self._line(petition, event, "correction", detail, correction=data["correction"])
 
     def _digest(self, numbers: Iterable[int]) -> str:
         """SHA-256 over the ids in ascending order, each as text and a newline."""
@@ -1003,91 +938,74 @@ class Fold:
         """An observation moves the count by the difference to it, unless it is of an earlier time than the latest."""
         if petition.row["basis"] != "observed":
             self.breaks("basis", "a count is observed of a petition that is itemised")
-        petition.observations.append((event["time"], self.position, data, event["recordedtime"]))
+        petition.observations.append((event["time"], self.position, event["recordedtime"], data))
         if at < petition.observed_at:
             return 0
         petition.observed_at = at
         return int(data["count"]) - int(petition.row["count"])
 
-    def _cross(self, petition: Petition, event: Json, before: int, after: int) -> None:
-        """In an itemised petition a rung is crossed at one event, since each moves the count by one."""
-        rung = max(before, after)
-        if petition.ladders and rung in petition.ladders[-1][1]:
-            again = "reached-again" if rung in petition.named else "reached"
-            petition.named.add(rung)
-            crossing = again if after > before else "fell-below"
-            known = event["data"].get("at_known", True)
-            petition.line(event, "milestone", {}, rung=rung, crossing=crossing, at_known=known)
-
     def _declare(self, petition: Petition, type_: str, event: Json, data: Json, at: int, recorded: int) -> None:
         """What an event that is about no signature says of the petition, and its line of the timeline."""
-        row = petition.row
-        if type_ == "petition.opened.v1":
-            row |= {"id": petition.id, "first_position": self.position, "acceptance": "open", "status": None}
-            row |= {name: data.get(name) for name in (*FIXED, *REVISABLE)} | {"text_version": 1, "closed_at": None}
-            row |= {"opened_at": event["time"], "created_at": event["recordedtime"]}
-            petition.line(event, "opened", {"title": data["title"]})
-        elif type_ == "petition.revised.v1":
-            row |= data
-            changed = sorted(data.keys() - {"text_version"})
-            petition.line(event, "revised", {"text_version": data["text_version"], "changed": changed})
-        elif type_ == "acceptance.changed.v1":
-            petition.changes.append((at, self.position, data["acceptance"]))
-            shut = data["acceptance"] in ("closed", "rejected")
-            row |= {"acceptance": data["acceptance"], "closed_at": event["time"] if shut else None}
-            petition.line(event, "acceptance", {"acceptance": data["acceptance"]})
-        elif type_ == "status.declared.v1":
-            row["status"] = data["status"]
-            reported = data.get("reported_count") if row["basis"] == "observed" else None
-            petition.line(event, "status", pick(data, STATUS), count=reported)
-        elif type_ == "update.posted.v1":
-            petition.line(event, "update", pick(data, UPDATE))
-        elif type_ == "count.observed.v1":
-            ladder = petition.ladders[-1][1] if petition.ladders else []
-            if data["claim"] == "milestone" and data["count"] in ladder:
-                crossing = "reached-again" if data["count"] in petition.named else "reached"
-                petition.named.add(data["count"])
-                detail = {"claimed": True, **pick(data, ("reference",))}
-                petition.line(
-                    event, "milestone", detail, count=data["count"], rung=data["count"], crossing=crossing,
-                    at_known=data["at_known"],
-                )  # fmt: skip
+        row, about = petition.row, type_.partition(".")[0]
+        if about == "correction":
+            if type_ == "correction.opened.v1":
+                self._open_correction(petition, event, data, recorded)
+            else:
+                self._move_correction(petition, type_, event, data)
         elif type_ == "count.published.v1":
             self._publish(petition, event, data)
-        elif type_ == "correction.opened.v1":
-            self._open_correction(petition, event, data, recorded)
-        elif type_.startswith("correction."):
-            self._move_correction(petition, type_, event, data)
-        if type_ in DECLARATIONS:
+        elif type_ == "count.observed.v1":
+            if data["claim"] == "milestone" and petition.ladders and data["count"] in petition.ladders[-1][1]:
+                crossing, detail = petition.stamp(data["count"]), {"claimed": True, **pick(data, ("reference",))}
+                self._line(
+                    petition, event, "milestone", detail, count=data["count"], rung=data["count"], crossing=crossing,
+                    at_known=data["at_known"],
+                )  # fmt: skip
+        elif about in ("petition", "update", "acceptance", "status"):
             row["updated_at"] = event["recordedtime"]
-            for name in ("opens_at", "closes_at"):
-                if data.get(name) is not None:
-                    setattr(petition, name, instant(data[name]))
+            if type_ == "petition.opened.v1":
+                row |= {name: data.get(name) for name in (*FIXED, *REVISABLE)} | {"text_version": 1, "closed_at": None}
+                row |= {"id": petition.id, "first_position": self.position, "acceptance": "open", "status": None}
+                row |= {"opened_at": event["time"], "created_at": event["recordedtime"]}
+                self._line(petition, event, "opened", {"title": data["title"]})
+            elif type_ == "petition.revised.v1":
+                row |= data
+                changed = sorted(data.keys() - {"text_version"})
+                self._line(petition, event, "revised", {"text_version": data["text_version"], "changed": changed})
+            elif type_ == "acceptance.changed.v1":
+                petition.changes.append((at, self.position, data["acceptance"]))
+                shut = data["acceptance"] in ("closed", "rejected")
+                row |= {"acceptance": data["acceptance"], "closed_at": event["time"] if shut else None}
+                self._line(petition, event, "acceptance", data)
+            elif type_ == "status.declared.v1":
+                row["status"] = data["status"]
+                reported = data.get("reported_count") if row["basis"] == "observed" else None
+                self._line(petition, event, "status", data, count=reported)
+            else:
+                self._line(petition, event, "update", data)
+            petition.opens_at = instant(data["opens_at"]) if "opens_at" in data else petition.opens_at
+            petition.closes_at = instant(data["closes_at"]) if "closes_at" in data else petition.closes_at
             if "milestones" in data:
                 petition.ladders.append((self.position, data["milestones"]))
 
     def _publish(self, petition: Petition, event: Json, data: Json) -> None:
-        """A number that the ledger says it served must have been the count then."""
+        """A number that the ledger says it served must have been the count then; and it is stated only as news."""
         self.published += 1
-        number, as_of = data["count"], data["position"]
-        last, last_as_of = petition.published
-        if not max(last_as_of + 1, petition.row["first_position"]) <= as_of < self.position:
+        stated, as_of, (last, last_as_of) = data["count"], data["position"], petition.published
+        before = bisect_right(petition.moved, as_of)
+        counted = petition.counts[before - 1] if before else 0
+        if not max(last_as_of + 1, petition.row.get("first_position", 1)) <= as_of < self.position:
             self.breaks("published", "a count was published of a position that was not there, or is no news")
-        elif number != petition.count_at(as_of):
-            there = petition.count_at(as_of)
-            self.breaks("published", f"{number} was published as of position {as_of}, where the count was {there}")
-        elif number == last or event["actor"] != "system":
-            self.breaks("published", "a count was published that is no news, or not by the ledger itself")
-        petition.published = (number, max(as_of, last_as_of))
-        petition.line(event, "published", {"as_of_position": as_of}, count=number)
+        elif stated != counted:
+            sentence = f"{stated} was published as of position {as_of}, where the count was {counted}"
+            self.breaks("published", sentence)
+        elif stated == last or event["actor"] != "system":
+            self.breaks("published", "a count was published that is no news, or by somebody else than the ledger")
+        petition.published = (stated, max(as_of, last_as_of))
+        self._line(petition, event, "published", {"as_of_position": as_of}, count=stated)
 
 
-OPENED: Final = ("reason", "matched", "approval", "notice_sha256", "lifts", "reverses")
-STATUS: Final = ("status", "reported_count", "reference", "effective_on")
-UPDATE: Final = ("headline", "reference", "effective_on")
-DECLARATIONS: Final = {
-    "petition.opened.v1", "petition.revised.v1", "update.posted.v1", "acceptance.changed.v1", "status.declared.v1"
-}  # fmt: skip
+BROKEN: Final = "the chain of the petition breaks at this event: it is not the one that its neighbours name"
 
 
 def pick(data: Json, names: Iterable[str]) -> Json:
@@ -1097,9 +1015,11 @@ def pick(data: Json, names: Iterable[str]) -> Json:
 
 # -- 6. Projections ----------------------------------------------------------------------------------------------------
 
-ROW_KEYS: Final = {
-    "petitions": ("id",), "tally": ("petition", "dimension", "value"), "timeline": ("petition", "position", "ordinal")
-}  # fmt: skip
+ROW_KEYS: Final[dict[str, dict[str, type]]] = {
+    "petitions": {"id": str},
+    "tally": {"petition": str, "dimension": str, "value": str},
+    "timeline": {"petition": str, "position": int, "ordinal": int},
+}
 
 
 def fold_rows(fold: Fold) -> dict[str, list[Row]]:
@@ -1120,13 +1040,13 @@ def tally_rows(fold: Fold, petitions: Sequence[Petition]) -> list[Row]:
         questions[petition.id] = petition.row["questions"] or ()
         observed = petition.row["count"] if petition.row["basis"] == "observed" else 0
         table[petition.id, "total", ""] = [observed, 0, 0, 0, 0, 0]
-    for (id, channel, kind, country, region, answers), sums in zip(fold.keys, fold.sums, strict=True):
+    for (id, channel, kind, country, region, *answers), number in fold.keys.items():
         said = dict(answers)
         counted = {"total": "", "country": country, "region": region, "channel": channel, "kind": kind}
         counted |= {f"answer:{question}": said.get(question) for question in questions[id]}
         for dimension, value in counted.items():
             row = table.setdefault((id, dimension, "unknown" if value is None else value), [0] * len(COLUMNS))
-            row[:] = map(sum, zip(row, sums, strict=True))
+            row[:] = map(sum, zip(row, fold.sums[number], strict=True))
     return [
         {"petition": id, "dimension": dimension, "value": value, **dict(zip(COLUMNS, sums, strict=True))}
         for (id, dimension, value), sums in sorted(table.items())
@@ -1136,63 +1056,61 @@ def tally_rows(fold: Fold, petitions: Sequence[Petition]) -> list[Row]:
 def timeline_rows(petition: Petition) -> list[Row]:
     """The lines that events made, and in an observed petition those inferred: the rungs passed between two observations
     that follow each other in time, by the ladder that stood when the second of them became known."""
-    seen = [each for each in petition.observations if each[2]["at_known"]] or petition.observations
+    seen = [each for each in petition.observations if each[3]["at_known"]] or petition.observations
     lines = list(petition.lines)
     for before, after in pairwise(sorted(seen, key=lambda each: each[:2])):
-        low, high = before[2]["count"], after[2]["count"]
+        low, high = before[3]["count"], after[3]["count"]
         known = max(before[1], after[1])
         ladder = next((ladder for since, ladder in reversed(petition.ladders) if since < known), [])
         passed = [rung for rung in ladder if min(low, high) < rung <= max(low, high)]
         if high > low:
-            if after[2]["claim"] == "milestone":
-                passed = [rung for rung in passed if rung != high]
-            passed.reverse()  # the last crossed comes first
+            claimed = high if after[3]["claim"] == "milestone" else None
+            passed = [rung for rung in reversed(passed) if rung != claimed]  # the last crossed comes first
+        at, since = (each[0] if each[3]["at_known"] else None for each in (after, before))
+        detail = {"from": since, "to": at, "from_position": before[1], "from_count": low}
+        crossing = "reached" if high > low else "fell-below"
         for ordinal, rung in enumerate(passed, start=1):
-            at, since = (each[0] if each[2]["at_known"] else None for each in (after, before))
-            detail = {"from": since, "to": at, "from_position": before[1], "from_count": low}
             lines.append(
                 {
                     "petition": petition.id, "position": after[1], "ordinal": ordinal, "kind": "inferred", "at": at,
-                    "recorded_at": after[3], "count": high, "rung": rung,
-                    "crossing": "reached" if high > low else "fell-below", "correction": None, "detail": detail,
+                    "recorded_at": after[2], "count": high, "rung": rung, "crossing": crossing, "correction": None,
+                    "detail": detail,
                 }
             )  # fmt: skip
     return sorted(lines, key=lambda line: (line["position"], line["ordinal"]))
 
 
-def compare_projection(
-    report: Report, name: str, data: bytes, expected: list[Row], head: Head, only: str | None
-) -> int:
+def compare_rows(report: Report, name: str, data: bytes, expected: list[Row], head: Head, only: str | None) -> int:
     """Hold a file of rows against the rows that were folded, value by value; how many agree. `only`: one petition's."""
-    where = f"projections/{name}.json"
+    where, columns = f"projections/{name}.json", ROW_KEYS[name]
+    wanted = {tuple(row[column] for column in columns): row for row in expected}
     try:
         document = loads(data)
-        stated = {member: document[member] for member in ("projection", "version", "as_of_position", "root")}
-        rows = {tuple(row[column] for column in ROW_KEYS[name]): row for row in document["rows"]}
-        found = {key: render(row) for key, row in rows.items()}
-        order = [key for key in rows if only in (None, key[0])]
-        order == sorted(order)  # keys of other types than ours are none  # noqa: B015
-        if len(document) != 5 or len(rows) != len(document["rows"]) or not data.endswith(b"}\n"):
+        rows = document.pop("rows")
+        found = {tuple(row[column] for column in columns): (row, render(row)) for row in rows}
+        typed = all(type(row[column]) is type_ for row in rows for column, type_ in columns.items())
+        if not typed or len(found) != len(rows) or not data.endswith(b"}\n"):
             raise ValueError
+        stated = render(document)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         report.find("projection", None, where, "it is no document of a projection, or names a row twice")
         return 0
-    root = base64.b64encode(head.root).decode()
-    if stated != {"projection": name, "version": 1, "as_of_position": head.size, "root": root}:
+    if stated != render({"projection": name, "version": 1, "as_of_position": head.size, "root": to_base64(head.root)}):
         report.find("projection", None, where, "it is not the projection at the newest head")
-    wanted = {tuple(row[column] for column in ROW_KEYS[name]): row for row in expected}
+    order = [key for key in found if only in (None, key[0])]
     agree = 0
     for key in sorted({*wanted, *order}):
-        if key in wanted and found.get(key) == render(wanted[key]):
+        row, rendered = found.get(key, ({}, b""))
+        right = wanted.get(key, {})
+        if rendered == (render(right) if right else None):
             agree += 1
             continue
-        row = wanted.get(key) or rows[key]
-        position = row["position"] if type(row.get("position")) is int else None
-        if key not in rows or key not in wanted:
-            sentence = "the row is missing" if key not in rows else "the events make no such row"
-        else:
-            other = [name for name in sorted({*row, *rows[key]}) if row.get(name) != rows[key].get(name)]
+        sentence = "the row is missing" if not row else "the events make no such row"
+        if row and right:
+            other = [column for column in sorted({*row, *right}) if row.get(column) != right.get(column)]
             sentence = f"the events make other values of {', '.join(other)}"
+        position = (right or row).get("position")
+        position = position if type(position) is int else None
         report.find(f"row of {name}", position, f"{where}: {' '.join(map(str, key))}", sentence)
     if agree == len(wanted) == len(order) and order != list(wanted):
         report.find("projection", None, where, "its rows are not in order")
@@ -1211,8 +1129,8 @@ ALWAYS: Final = (
     "by which rule a correction chose its set, and which members of a set were skipped",
 )
 ONLY_IN_FULL: Final = (
-    "that the log holds no event of this petition after position {}, and that the rest of the log is sound:"
-    " only a full audit shows that"
+    "that the log holds no event of this petition after position {}, and no second chain under its name, and that the"
+    " rest of the log is sound: only a full audit shows that"
 )
 COMPARE: Final = (
     "that everybody was shown this log: give --since a head that you kept, or --witness the key of somebody who watches"
@@ -1232,23 +1150,26 @@ class Audit:
         self.report = Report()
         self.fold = Fold(self.report, alone)
         self.tree = Tree()
+        self.leaf_hash = b""  # of the leaf that was read last
         self.shown_heads = self.published_heads()
         self.pending: tuple[str, Head] | None = None  # the next head of `checkpoints`, and where it stands
         self.kept: tuple[str, Head] | None = None  # the head that the auditor kept, until its size is reached
         self.last_note = b""
         self.consistent = 0  # the size of the newest head so far that is consistent with the leaves
-        self.ended: int | None = None  # the position at which the entries cannot be read any further
+        self.ended = 0  # the position at which the entries cannot be read any further
         self.openings: list[int] = []
-        self.leaf_hash = b""
-        self.bytes = self.heads_checked = self.opened = 0
+        self.bytes = self.heads = self.opened = 0
 
     def read(self, name: str, most: int) -> bytes | None:
-        """A file, of which at most so much is looked at; None where there is none."""
+        """A plain file, of which at most so much is looked at, and one byte more; None where there is none."""
+        path = self.directory / name
         try:
-            with (self.directory / name).open("rb") as file:
-                return file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
-        except (OSError, ValueError):
-            return None
+            if path.is_file():
+                with path.open("rb") as file:
+                    return file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
+        except OSError:
+            pass  # it cannot be read, which is as if it were not there
+        return None
 
     def listed(self, name: str) -> Iterator[tuple[str, bool]]:
         """The paths of everything below a directory, and whether each is a plain file."""
@@ -1272,34 +1193,33 @@ class Audit:
             head = open_head(note or b"", self.keys)
         except Refused as refused:
             self.report.find("head", None, "checkpoint", "it is missing" if note is None else str(refused))
-            for _, _, shown_head in self.published_heads():
-                head = shown_head or head
-        self.report.head = head
+            for _, _, other in self.published_heads():
+                head = other or head
         if head is not None:
-            self.watched(head, "checkpoint")
+            self.trust(head, "checkpoint")
         return head
 
-    def watched(self, head: Head, where: str) -> None:
-        """Every witness that the auditor trusts must have seen the newest head."""
-        seen = {name for name, _ in head.cosigned}
+    def trust(self, head: Head, where: str) -> None:
+        """Everything is held against this head, which every witness must have seen that the auditor trusts."""
+        self.report.head = head
+        self.report.proved["cosignatures"] = len(head.cosigned)
         for witness in self.witnesses:
-            if witness.name not in seen:
+            if witness.name not in (name for name, _ in head.cosigned):
                 self.report.find("witness", head.size, where, f"the witness {witness.name} has not cosigned this head")
-        self.report.proved["witnesses"] = len(seen)
         if head.unlisted:
-            self.report.not_proved.append(f"what {head.unlisted} signature lines of keys that you did not list say")
+            self.report.not_proved.append(f"what {head.unlisted} lines of keys that you did not list say of the head")
 
     def published_heads(self) -> Iterator[tuple[str, bytes, Head | None]]:
         """The notes of `checkpoints`: where each stands, its bytes, and its head where somebody vouches for it."""
         try:
             with (self.directory / "checkpoints").open("rb") as file:
                 for nth, note in enumerate(read_notes(iter(lambda: file.readline(LONGEST_NOTE), b"")), start=1):
-                    where = f"checkpoints, note {nth}"
+                    where, head = f"checkpoints, note {nth}", None
                     try:
-                        yield where, note, open_head(note, self.keys)
+                        head = open_head(note, self.keys)
                     except Refused as refused:
                         self.report.find("heads", None, where, str(refused))
-                        yield where, note, None
+                    yield where, note, head
         except OSError:
             self.report.find("heads", None, "checkpoints", "it is missing")
 
@@ -1327,7 +1247,7 @@ class Audit:
 
     def hold(self, where: str, head: Head) -> None:
         """A head is consistent where its root is that of the leaves so far: then every other such head is with it."""
-        self.heads_checked += 1
+        self.heads += 1
         if head.root != self.tree.root():
             between = f"the first divergence lies in {self.consistent + 1} to {head.size}"
             self.report.find(
@@ -1342,7 +1262,7 @@ class Audit:
         """After a lost tail the log goes on under a new origin. Of the old one's heads beyond the leaves that are left
         only the newest is known, which the continuation names: what it covered is lost, and is said to be."""
         data, where = event["data"], "petition ledger"
-        old = Head(data["old_origin"], data["old_size"], base64.b64decode(data["old_root"]))
+        old = Head(data["old_origin"], data["old_size"], a2b_base64(data["old_root"]))
         if old.origin != self.fold.source or old.origin == event["source"] or old.size < position - 1:
             self.report.find("continuation", position, where, "the log is not continued from where it ended")
         if old.size == position - 1 and old.root != self.tree.root():
@@ -1358,16 +1278,28 @@ class Audit:
 
     def hold_lost(self, where: str, head: Head, named: Head) -> None:
         """A head beyond the leaves that are left must be the one that the continuation names."""
-        self.heads_checked += 1
+        self.heads += 1
         if head[:3] != named[:3]:
             sentence = "it covers events that the log says it lost, and is not the head that the continuation names"
             self.report.find("continuation", head.size, where, sentence)
+
+    def end_heads(self, head: Head) -> None:
+        """What is left of `checkpoints`, and of the head that the auditor kept."""
+        beyond = f"it covers more events than the newest head, which is of {head.size}"
+        while self.pending is not None:
+            if not self.ended:
+                self.report.find("newest", head.size + 1, self.pending[0], beyond)
+            self.next_head()
+        if self.last_note != self.read("checkpoint", LONGEST_NOTE):
+            self.report.find("newest", None, "checkpoint", "it is not the last note of `checkpoints`")
+        if self.kept is not None and not self.ended:
+            self.report.find("root", head.size + 1, self.kept[0], beyond)
 
     # -- a whole bundle
 
     def whole(self, since: bytes | None) -> None:
         """Every file of the bundle, every event, every head and every row."""
-        report = self.report
+        report, fold = self.report, self.fold
         head = self.newest_head()
         if since is not None:
             try:
@@ -1383,13 +1315,14 @@ class Audit:
         for level, row in enumerate(self.tree.tiles):
             if row:
                 self.check_tile(level, row, head.size)
-        if self.ended is None:
+        fold.end()
+        if self.ended:
+            report.not_proved.append(f"anything from position {self.ended} on: the entries cannot be read further")
+        else:
             self.hold("checkpoint", head)
             self.compare(head, None)
             for index in self.openings:
                 report.find("opening", None, f"openings/{index}.json", "the log has no such event")
-        else:
-            report.not_proved.append(f"anything from position {self.ended} on: the entries cannot be read further")
         self.end_heads(head)
         files = 0
         for name, is_file in self.listed("tile"):
@@ -1398,33 +1331,37 @@ class Audit:
             if wrong is not None:
                 report.find("stray", None, name, wrong)
         report.not_proved += ALWAYS if since is not None or self.witnesses else (*ALWAYS, COMPARE)
-        fold = self.fold
         report.proved |= {
-            "events": fold.events, "bytes": self.bytes, "files": files, "heads": self.heads_checked,
+            "events": fold.events, "bytes": self.bytes, "files": files, "heads": self.heads,
             "petitions": len(fold.petitions), "signatures": fold.signatures.size, "corrections": len(fold.corrections),
             "published counts": fold.published, "openings": self.opened,
         }  # fmt: skip
 
+    def entries(self, start: int, size: int) -> tuple[str, list[bytes], bool]:
+        """The bundle of entries that begins at this leaf: its path, its leaves, and whether they are all there."""
+        width = min(WIDTH, size - start)
+        name = tile_name("entries", start // WIDTH, width)
+        data = self.read(name, width * (2 + 0xFFFF))
+        leaves, is_whole = split_entries(data or b"", width)
+        if not is_whole:
+            sentence = "it is missing" if data is None else "it does not hold the entries that its name says"
+            self.report.find("entries", min(start + len(leaves) + 1, start + width), name, sentence)
+        self.progress(start + width, size)
+        return name, leaves, is_whole or len(leaves) == width
+
     def read_leaves(self, size: int) -> None:
         """Every entry up to this size: hashed, read, folded; every tile that is full on the way."""
         for start in range(0, size, WIDTH):
-            width = min(WIDTH, size - start)
-            name = tile_name("entries", start // WIDTH, width)
-            data = self.read(name, width * (2 + 0xFFFF))
-            leaves, is_whole = split_entries(data or b"", width)
+            name, leaves, are_all = self.entries(start, size)
             for leaf in leaves:
                 self.take(leaf, name)
-            if not is_whole:
-                sentence = "it is missing" if data is None else "it does not hold the entries that its name says"
-                self.report.find("entries", min(start + len(leaves) + 1, start + width), name, sentence)
-                if len(leaves) < width:
-                    self.ended = start + len(leaves) + 1
-                    return
+            if not are_all:
+                self.ended = start + len(leaves) + 1
+                return
             for level, row in enumerate(self.tree.tiles):
                 if len(row) == WIDTH:
                     self.check_tile(level, row, size)
                     row.clear()
-            self.progress(self.tree.size, size)
 
     def take(self, leaf: bytes, name: str) -> None:
         """The next leaf."""
@@ -1443,7 +1380,8 @@ class Audit:
             self.fold.take(position, event, leaf_hash)
         if self.openings and self.openings[-1] == position - 1:
             self.check_opening(self.openings.pop(), event)
-        self.hold_heads()
+        if (self.pending is not None and self.pending[1].size <= position) or self.kept is not None:
+            self.hold_heads()
 
     def check_tile(self, level: int, row: Sequence[bytes], size: int) -> None:
         """Hold a tile against the hashes of the leaves. The row is shorter only where the entries ended early."""
@@ -1451,31 +1389,14 @@ class Audit:
         width = min(WIDTH, (size >> 8 * level) - index * WIDTH)
         name = tile_name(level, index, width)
         data = self.read(name, 32 * width)
-        if data == b"".join(row):
-            return
-        for number, node in enumerate(row, start=index * WIDTH + 1):
-            at = 32 * ((number - 1) % WIDTH)
-            if data is None or data[at : at + 32] != node:
-                covers = (
-                    f"events {(number - 1 << 8 * level) + 1} to {number << 8 * level}" if level else f"event {number}"
-                )
-                sentence = "it is missing" if data is None else f"its hash of {covers} is not that of the entries"
-                self.report.find("tile", number << 8 * level, name, sentence)
+        for number, node in enumerate(row):
+            if data is None or data[32 * number : 32 * number + 32] != node:
+                last = index * WIDTH + number + 1 << 8 * level
+                sentence = f"its hash {number + 1} is not that of the entries up to this one"
+                self.report.find("tile", last, name, "it is missing" if data is None else sentence)
                 return
         if data is not None and len(data) != 32 * width:
             self.report.find("tile", None, name, "it is not as long as its name says")
-
-    def end_heads(self, head: Head) -> None:
-        """What is left of `checkpoints`, and of the head that the auditor kept."""
-        beyond = f"it covers more events than the newest head, which is of {head.size}"
-        while self.pending is not None:
-            if self.ended is None:
-                self.report.find("newest", head.size + 1, self.pending[0], beyond)
-            self.next_head()
-        if self.last_note != self.read("checkpoint", LONGEST_NOTE):
-            self.report.find("newest", head.size, "checkpoint", "it is not the last note of `checkpoints`")
-        if self.kept is not None and self.ended is None:
-            self.report.find("root", head.size + 1, self.kept[0], beyond)
 
     def compare(self, head: Head, only: str | None) -> None:
         """Hold the files of projections against the rows that were folded."""
@@ -1485,13 +1406,11 @@ class Audit:
             if data is None:
                 self.report.find("projection", None, f"projections/{name}.json", "it is missing")
             else:
-                agree += compare_projection(self.report, name, data, rows, head, only)
+                agree += compare_rows(self.report, name, data, rows, head, only)
         for path, _ in self.listed("projections"):
             if path not in {f"projections/{name}.json" for name in expected}:
-                self.report.find("projection", None, path, "a projection that this verifier does not know")
+                self.report.find("projection", None, path, "it is a projection that this verifier does not know")
         self.report.proved["rows"] = agree
-
-    # -- openings
 
     def find_openings(self) -> list[int]:
         """The leaf indexes of the openings, the last first."""
@@ -1507,16 +1426,17 @@ class Audit:
     def check_opening(self, index: int, event: Json | None) -> None:
         """What opens a leaf's commitment: HMAC-SHA256 under the nonce, over a label and the identity."""
         name = f"openings/{index}.json"
+        nonce = identity = None
         try:
             opening = loads(self.read(name, LONGEST_NOTE) or b"")
-            nonce, identity = from_base64(opening.pop("nonce")), from_base64(opening.pop("identity"))
+            nonce, identity = (from_base64(opening.pop(member)) for member in ("nonce", "identity"))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            opening, nonce, identity = None, None, None
+            opening = None
         if opening != {} or nonce is None or identity is None or len(nonce) != 32:
             self.report.find("opening", index + 1, name, "it is not a nonce of 32 bytes and an identity, in base64")
             return
         commitment = hmac.digest(nonce, b"petition-ledger/pii-commit/v1\x00" + identity, "sha256")
-        if event is None or event["data"].get("pii_commit") != base64.b64encode(commitment).decode():
+        if event is None or event["data"].get("pii_commit") != to_base64(commitment):
             self.report.find("opening", index + 1, name, "it does not open the commitment of this event")
         self.opened += 1
 
@@ -1529,93 +1449,82 @@ class Audit:
             return
         words = f'"subject":"{id}"'.encode()
         for start in range(0, head.size, WIDTH):
-            width = min(WIDTH, head.size - start)
-            name = tile_name("entries", start // WIDTH, width)
-            data = self.read(name, width * (2 + 0xFFFF))
-            leaves, is_whole = split_entries(data or b"", width)
-            if not is_whole:
-                self.report.find("entries", start + len(leaves) + 1, name, "it does not hold what its name says")
+            _, leaves, _ = self.entries(start, head.size)
             for position, leaf in enumerate(leaves, start=start + 1):
                 if words in leaf:
                     self.take_alone(position, leaf, id)
-            self.progress(start + width, head.size)
         root = None
-        if self.fold.position:
-            try:
-                root = self.root_with(self.fold.position - 1, 0, head.size)
-            except Refused as refused:
-                self.report.find("tile", self.fold.position, str(refused), "it is missing or too short for the proof")
-                root = head.root  # found already
+        try:
+            root = self.root_with(max(self.fold.position - 1, 0), 0, head.size)
+        except Refused as refused:
+            self.report.find("tile", self.fold.position, str(refused), "it is missing or cut, and the proof needs it")
         self.end_alone(id, head, root)
         self.compare(head, id)
 
     def handed(self, id: str) -> None:
         """One petition from what its routes answer: its events, a line each, and the receipt of the last of them."""
-        data = self.read("proof.tlog-proof", 2 * LONGEST_NOTE) or b""
-        index, proof, head = -1, None, None
-        try:
-            index, proof, note = read_proof(data)
-            head = self.report.head = open_head(note, self.keys)
-            self.watched(head, "proof.tlog-proof")
-        except Refused as refused:
-            self.report.find("proof", None, "proof.tlog-proof", str(refused))
+        name, index, root, head = "proof.tlog-proof", -1, None, None
         with (self.directory / "events.ndjson").open("rb") as file:
             for line in iter(lambda: file.readline(LONGEST_LEAF + 2), b""):
-                leaf = line.removesuffix(b"\n")
-                self.take_alone(None, leaf, id)
-        if head is None or proof is None:
-            return
-        if index != self.fold.position - 1:
+                self.take_alone(None, line.removesuffix(b"\n"), id)
+        try:
+            index, proof, note = read_proof(self.read(name, 2 * LONGEST_NOTE) or b"")
+            head = open_head(note, self.keys)
+            self.trust(head, name)
+            root = inclusion_root(index, head.size, self.leaf_hash, proof)
+        except Refused as refused:
+            self.report.find("proof", None, name, str(refused))
+        if head is not None and index != self.fold.position - 1:
             sentence = f"it is the proof of position {index + 1}, not of the last event that was handed over"
-            self.report.find("proof", self.fold.position, "proof.tlog-proof", sentence)
-        self.end_alone(id, head, inclusion_root(index, head.size, self.leaf_hash, proof))
+            self.report.find("proof", self.fold.position, name, sentence)
+        self.end_alone(id, head, root)
 
     def take_alone(self, position: int | None, leaf: bytes, id: str) -> None:
         """An event of the one petition, at the position at which it stands, or that it names."""
-        self.leaf_hash = sha256(b"\x00" + leaf).digest()
-        self.bytes += len(leaf)
         try:
             event = read_event(leaf)
-            if event["subject"] != id or int(event["id"]) > LARGEST:
+            if event["subject"] != id:
                 raise Refused("it is no event of this petition")
         except Refused as refused:
             self.report.find("form", position, f"petition {id}", str(refused))
             return
+        self.leaf_hash = sha256(b"\x00" + leaf).digest()
+        self.bytes += len(leaf)
         named = int(event["id"]) if position is None else position
         if named <= self.fold.position:
             self.report.find("position", named, f"petition {id}", "its events are not in order of position")
         self.fold.take(named, event, self.leaf_hash)
 
-    def end_alone(self, id: str, head: Head, root: bytes | None) -> None:
+    def end_alone(self, id: str, head: Head | None, root: bytes | None) -> None:
         """What the last event proves."""
         fold, report = self.fold, self.report
-        if not fold.events:
+        if not fold.events and not report.total:
             raise WrongCall("there is no event of this petition")
-        if root != head.root:
+        fold.end()
+        if head is not None and (root != head.root or fold.source != head.origin):
             report.find(
                 "proof", fold.position, f"petition {id}", "its last event is not shown to be in the signed tree"
             )
-        if fold.source != head.origin:
-            report.find("source", fold.position, f"petition {id}", "the head is of another origin than its last event")
         report.proved |= {"events": fold.events, "bytes": self.bytes, "signatures": fold.signatures.size}
         report.not_proved += (ONLY_IN_FULL.format(fold.position), *ALWAYS)
 
     def root_with(self, index: int, start: int, end: int) -> bytes:
-        """The root of the leaves from `start` to `end`: the one at `index` hashed from its entry, all else from tiles.
+        """The root of the leaves from `start` to `end`: of the one at `index` by its entry, of all others by tiles.
 
-        RFC 6962 section 2.1.1: at each section the other half is one hash of the proof. Raises Refused, with a name.
+        RFC 6962 section 2.1.1: at each section the other half is one hash of the proof. Raises Refused, with a path.
         """
-        if end - start == 1 and start == index:
+        size = end - start
+        if size == 1 and start == index:
             return self.leaf_hash
-        level, size = (end - start).bit_length() - 1 >> 3, end - start
+        level = size.bit_length() - 1 >> 3
         if size == 1 << 8 * level and not start <= index < end:
             return self.hash_of_tile(level, start >> 8 * level)
         half = 1 << (size - 1).bit_length() - 1
         return node_hash(self.root_with(index, start, start + half), self.root_with(index, start + half, end))
 
     def hash_of_tile(self, level: int, number: int) -> bytes:
-        index, at = divmod(number, WIDTH)
         assert self.report.head is not None
+        index, at = divmod(number, WIDTH)
         width = min(WIDTH, (self.report.head.size >> 8 * level) - index * WIDTH)
         data = self.read(tile_name(level, index, width), 32 * width)
         if data is None or len(data) != 32 * width:
@@ -1624,17 +1533,16 @@ class Audit:
 
 
 def read_proof(data: bytes) -> tuple[int, list[bytes], bytes]:
-    """Index, hashes and note of a C2SP tlog-proof. Raises Refused."""
+    """Index, hashes and note of a receipt (C2SP tlog-proof). Raises Refused."""
     header, _, note = data.partition(b"\n\n")
-    lines = header.decode("ascii", "replace").split("\n")
-    if lines[0] == "c2sp.org/tlog-proof@v1" and len(lines) > 1:
-        if lines[1].startswith("extra "):
-            del lines[1]  # signed by nobody
-        hashes = [from_base64(line) for line in lines[2:]]
-        index = lines[1].removeprefix("index ") if len(lines) > 1 and lines[1].startswith("index ") else ""
-        if digits(index) and all(each is not None and len(each) == 32 for each in hashes):
-            return int(index), [each for each in hashes if each is not None], note
-    raise Refused("it is no proof of the form c2sp.org/tlog-proof@v1")
+    first, *lines = header.decode("ascii", "replace").split("\n")
+    if lines and lines[0].startswith("extra "):
+        del lines[0]  # signed by nobody
+    hashes = [each for each in map(from_base64, lines[1:]) if each is not None and len(each) == 32]
+    index = lines[0].removeprefix("index ") if lines and lines[0].startswith("index ") else ""
+    if first != "c2sp.org/tlog-proof@v1" or not digits(index) or len(hashes) != len(lines) - 1:
+        raise Refused("it is no proof of the form c2sp.org/tlog-proof@v1")
+    return int(index), hashes, note
 
 
 # -- 8. The call -------------------------------------------------------------------------------------------------------
@@ -1679,20 +1587,20 @@ def tell(report: Report) -> Iterator[str]:
     """The report in lines."""
     if report.head is not None:
         head = report.head
-        yield f"head: {shown(head.origin)}, {head.size} events, root {base64.b64encode(head.root).decode()}"
+        yield f"head: {printable(head.origin)}, {head.size} events, root {to_base64(head.root)}"
         for name, time in head.cosigned:
-            yield f"seen by {shown(name)} at {datetime.fromtimestamp(min(time, 2**37), UTC):%Y-%m-%dT%H:%M:%SZ}"
+            yield f"seen by {printable(name)} at {datetime.fromtimestamp(min(time, 2**37), UTC):%Y-%m-%dT%H:%M:%SZ}"
     yield "checked: " + ", ".join(f"{number} {name}" for name, number in report.proved.items())
     yield "not proved:"
-    yield from (f"  {sentence}" for sentence in report.not_proved)
+    yield from (f"  {printable(sentence)}" for sentence in report.not_proved)
     if report.total == 0:
         yield "nothing is wrong"
         return
     yield f"{report.total} findings" + ("" if report.first is None else f", the first at position {report.first}") + ":"
     for position, where, sentence in report.findings:
         yield f"  {'' if position is None else f'position {position}, '}{where}: {sentence}"
-    if (hidden := report.total - len(report.findings)) > 0:
-        yield f"  and {hidden} more of these kinds"
+    if (more := report.total - len(report.findings)) > 0:
+        yield f"  and {more} more of these kinds"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -1708,7 +1616,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         since = None if given.since is None else given.since.read_bytes()
         report = verify(given.directory, given.vkey, petition=given.petition, since=since, witnesses=given.witness)
     except (WrongCall, OSError) as wrong:
-        print(f"ledger.verify: {shown(str(wrong))}", file=sys.stderr)
+        print(f"ledger.verify: {printable(str(wrong))}", file=sys.stderr)
         return 2
     for line in tell(report):
         print(line)
