@@ -47,6 +47,24 @@ LAG_SECONDS: Final = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )
+SEALED: Final = Gauge(
+    "ledger_sealed_position",
+    "How many events the newest published tree head covers.",
+    registry=REGISTRY,
+    multiprocess_mode="livemin",
+)
+SEAL_AGE: Final = Gauge(
+    "ledger_seal_age_seconds",
+    "For how long the newest published tree head has been the newest.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+UNSEALED: Final = Gauge(
+    "ledger_unsealed_seconds",
+    "For how long the oldest event that no published tree head covers has been recorded.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
 PETITIONS: Final = Gauge(
     "ledger_petitions_held", "Petitions held in memory by a worker.", registry=REGISTRY, multiprocess_mode="livemax"
 )

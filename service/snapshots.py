@@ -18,6 +18,7 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -75,6 +76,17 @@ class Lag:
     def positions(self) -> int:
         """How many events are not folded."""
         return max(self.head - self.position, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """How far the log was sealed and shown when this worker last looked. `size`: of the newest published head, 0 where
+    there is none; `age`: for how many seconds it was the newest, None likewise; `unsealed`: for how long the oldest
+    event that no published head covers had been recorded, 0 where all are covered."""
+
+    size: int
+    age: float | None
+    unsealed: float
 
 
 def shown_state(acceptance: str) -> str:
@@ -141,6 +153,7 @@ class Snapshots:
         self._head = 0
         self._behind_by = 0.0
         self._behind = False
+        self._sealing = Sealing(0, None, 0.0)
         self._polled: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -212,6 +225,10 @@ class Snapshots:
         age = float("inf") if self._polled is None else time.monotonic() - self._polled
         return Lag(self._position, self._head, self._behind_by, age, self._behind)
 
+    def sealing(self) -> Sealing:
+        """How far the log is sealed, from what this worker knows: no database."""
+        return self._sealing
+
     @property
     def is_ready(self) -> bool:
         """Whether what is held is the present: everything was read, the database answers, nothing went back."""
@@ -252,9 +269,10 @@ class Snapshots:
         """Take in what a poll found; whether that was all there was. No await: requests see all of it or nothing."""
         self._polled = time.monotonic()
         self._head = found.head
-        self._behind_by = 0.0
-        if found.behind_since is not None:
-            self._behind_by = max((found.now - found.behind_since).total_seconds(), 0.0)
+        self._behind_by = _seconds(found.behind_since, found.now) or 0.0
+        self._sealing = Sealing(
+            found.sealed, _seconds(found.sealed_at, found.now), _seconds(found.unsealed_since, found.now) or 0.0
+        )
         reading = self._build if self._loading is None else self._loading_build
         if found.build != reading or found.checkpoint < self._cursor:
             # Not what was asked about: another build, or one that went back. It is read from its beginning.
@@ -292,6 +310,9 @@ class Snapshots:
         metrics.CHECKPOINT.set(self._position)
         metrics.LAG_POSITIONS.set(max(self._head - self._position, 0))
         metrics.LAG_SECONDS.set(self._behind_by)
+        metrics.SEALED.set(self._sealing.size)
+        metrics.SEAL_AGE.set(self._sealing.age or 0.0)
+        metrics.UNSEALED.set(self._sealing.unsealed)
         metrics.PETITIONS.set(len(self._petitions.by_id))
         metrics.POLLED.set_to_current_time()
 
@@ -305,3 +326,7 @@ class Snapshots:
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.terminate()
+
+
+def _seconds(since: datetime | None, now: datetime) -> float | None:
+    return None if since is None else max((now - since).total_seconds(), 0.0)

@@ -33,9 +33,10 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed above a position, and where the projections and the log are.
+    """What changed above a position, and where the projections, the log and the newest published tree head are.
 
-    `behind_since` is when the first event that is not folded was recorded, None where all are; `now` the server's
+    `behind_since` is when the first event that is not folded was recorded, None where all are; `unsealed_since`
+    likewise of one that no published head covers; `sealed` is that head's size (0: there is none); `now` the server's
     clock.
     """
 
@@ -44,6 +45,9 @@ class Changes:
     head: int
     now: datetime
     behind_since: datetime | None
+    sealed: int
+    sealed_at: datetime | None
+    unsealed_since: datetime | None
     moved: tuple[Moved, ...]
 
 
@@ -99,6 +103,9 @@ async def changes(connection: Connection, after: int, limit: int, *, patience: f
         head=told["head"],
         now=told["now"],
         behind_since=told["behind_since"],
+        sealed=told["sealed"] or 0,
+        sealed_at=told["sealed_at"],
+        unsealed_since=told["unsealed_since"],
         moved=tuple(
             Moved(
                 row["id"],

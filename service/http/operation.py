@@ -23,6 +23,8 @@ ICON_TYPE: Final = "image/x-icon"
 TEXT: Final = "text/plain"
 NOT_STORED: Final = "no-store"
 A_DAY: Final = "public, max-age=86400"
+UNSEALED: Final = 10.0
+"""Seconds, beyond two intervals of sealing, after which an event that is not sealed says that sealing is behind."""
 
 _ICON: Final = b64decode(
     # One 16 by 16 image of one bit a pixel: a tally of four strokes and the fifth across them.
@@ -43,6 +45,11 @@ class Readiness(View):
 
     `position` is what it serves, `head` the log's last position when it last looked, `lag_seconds` for how long the
     oldest event that is not served had been recorded then; `polled_ms_ago` is null where it never looked.
+
+    `sealing` is `behind` where an event has long been recorded that no published tree head covers: what is signed is
+    recorded all the same, but cannot be proven yet, and the log of the service that seals says why. `sealed_position`
+    is how many events the newest head covers, `seal_age_seconds` for how long it has been the newest (null: there is
+    none), `unsealed_seconds` for how long the oldest event that it does not cover had been recorded.
     """
 
     status: Literal["ready", "starting", "database-away", "behind"]
@@ -51,6 +58,10 @@ class Readiness(View):
     lag_positions: Count
     lag_seconds: float
     polled_ms_ago: Count | None
+    sealing: Literal["current", "behind"]
+    sealed_position: Count
+    seal_age_seconds: float | None
+    unsealed_seconds: float
 
 
 async def live(request: web.Request) -> web.StreamResponse:
@@ -60,8 +71,9 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 async def ready(request: web.Request) -> web.StreamResponse:
     """Whether requests should be sent here: 200, or 503 with the same document."""
-    snapshots = context_of(request).snapshots
-    lag = snapshots.lag()
+    context = context_of(request)
+    snapshots = context.snapshots
+    lag, seal = snapshots.lag(), snapshots.sealing()
     status: Literal["ready", "starting", "database-away", "behind"] = "ready"
     if not snapshots.is_loaded:
         status = "starting"
@@ -76,6 +88,10 @@ async def ready(request: web.Request) -> web.StreamResponse:
         lag_positions=lag.positions,
         lag_seconds=round(lag.seconds, 3),
         polled_ms_ago=None if lag.age == float("inf") else int(lag.age * 1000),
+        sealing="behind" if seal.unsealed > UNSEALED + 2 * context.settings.seal_interval else "current",
+        sealed_position=seal.size,
+        seal_age_seconds=None if seal.age is None else round(seal.age, 3),
+        unsealed_seconds=round(seal.unsealed, 3),
     )
     response = conditional.respond(request, orjson.dumps(told.body()), cache=NOT_STORED)
     if status != "ready":

@@ -6,16 +6,21 @@
 --   2. A petition changed since a checkpoint exactly where its last event's position is above it.
 
 -- name: changed
--- $1 a position, $2 at most so many: the petitions that moved after it, with where projections and log are. Always at
--- least one row, with a petition of nulls where none moved. Who holds another build than the one named starts from 0.
+-- $1 a position, $2 at most so many: the petitions that moved after it, with where projections, log and the tree head
+-- that is shown are. Always at least one row, with a petition of nulls where none moved. Who holds another build than the
+-- one named starts from 0.
 WITH active AS (
   SELECT max(c.build) FILTER (WHERE c.name = 'petitions') AS build, min(c.position) AS position
     FROM projections.checkpoints c WHERE c.active
 )
 SELECT a.build, a.position AS checkpoint, h.position AS head, clock_timestamp() AS now,
        (SELECT e.recorded FROM ledger.events e WHERE e.position = a.position + 1) AS behind_since,
+       s.size AS sealed, s.published AS sealed_at,
+       (SELECT e.recorded FROM ledger.events e WHERE e.position = coalesce(s.size, 0) + 1) AS unsealed_since,
        p.id, p.first_position, p.acceptance, p.goals, p.count, p.position, p.recorded
   FROM active a CROSS JOIN ledger.head h
+  LEFT JOIN LATERAL (
+    SELECT d.size, d.published FROM ledger.published_heads d ORDER BY d.nth DESC LIMIT 1) AS s ON true
   LEFT JOIN LATERAL (
     SELECT t.id, t.first_position, t.acceptance, t.goals::text, t.count, t.position, t.recorded
       FROM projections.petitions t

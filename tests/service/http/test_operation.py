@@ -11,11 +11,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import service.snapshots
+from ledger.tree_head import SealingKey
 from service import metrics
 from service.http import operation
 from tests.conftest import LedgerDatabase
 from tests.filling import LIBRARY, fill
-from tests.histories import signing
+from tests.histories import SOURCE, signing
+from tests.ledger.sealed_logs import shown
 from tests.service.http.porch import Porch, served, until
 
 SHARING = """
@@ -72,6 +74,29 @@ async def test_readiness_tells_the_lag_of_the_projections(porch: Porch) -> None:
     operation.Readiness.model_validate_json(answer.body)
     await porch.project()
     assert (await porch.get("/health/ready")).document["lag_seconds"] == 0
+
+
+async def test_readiness_tells_how_far_the_log_is_sealed(
+    porch: Porch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If nothing was sealed for long, then readiness says so and since when, and is ready all the same: signing goes
+    on. Once a head covers every event, it tells its size and its age."""
+    head = await porch.database.superuser.fetchval("SELECT position FROM ledger.head")
+    told = (await porch.get("/health/ready")).document
+    assert (told["sealing"], told["sealed_position"], told["seal_age_seconds"]) == ("current", 0, None)
+    assert 0 < told["unsealed_seconds"] < 60
+    monkeypatch.setattr(operation, "UNSEALED", -2.0)
+    answer = await porch.get("/health/ready")
+    assert (answer.status, answer.document["status"], answer.document["sealing"]) == (200, "ready", "behind")
+    await shown(porch.database, tmp_path, [SealingKey(SOURCE, bytes(32))])
+    await until(lambda: porch.snapshots.sealing().size == head)
+    told = (await porch.get("/health/ready")).document
+    assert (told["sealing"], told["sealed_position"], told["unsealed_seconds"]) == ("current", head, 0)
+    assert 0 <= told["seal_age_seconds"] < 60
+    figures = (await porch.get("/metrics")).body.decode()
+    assert sample(figures, "ledger_sealed_position") == head
+    assert sample(figures, "ledger_unsealed_seconds") == 0
+    assert 0 <= sample(figures, "ledger_seal_age_seconds") < 60
 
 
 async def test_a_worker_without_its_database_is_not_ready(porch: Porch, monkeypatch: pytest.MonkeyPatch) -> None:
