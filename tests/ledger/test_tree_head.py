@@ -287,7 +287,11 @@ def test_at_least_sixteen_long_signatures_are_accepted_and_not_without_end() -> 
     short = [line(f"w{number}.example", bytes(76)) for number in range(32)]
     assert open_note(NOTE + b"".join(short[:31]), [KEY.verifier]).head == HEAD
     refuse(NOTE + b"".join(short))
-    refuse(NOTE + line("w.example", bytes(4) + bytes(128 * 1024)))
+    room = 128 * 1024 - len(NOTE) - len(line("w", b""))
+    longest = NOTE + line("w" + "w" * (room % 4), bytes(room // 4 * 3))
+    assert len(longest) == 128 * 1024
+    assert open_note(longest, [KEY.verifier]).head == HEAD
+    assert "too long" in refuse(NOTE + line("w" + "w" * (room % 4 + 1), bytes(room // 4 * 3)))
 
 
 # Who signed it
@@ -349,6 +353,9 @@ def test_a_second_line_of_a_listed_key_refuses_the_note() -> None:
 
 def test_a_note_without_a_seal_of_a_listed_key_is_refused() -> None:
     """If no listed key of the origin sealed a head, then it is refused, whoever else did."""
+    for strangers in ([], [OTHER.verifier], [WITNESS]):
+        with pytest.raises(NoteRefused):
+            open_text(NOTE, strangers)
     refuse(NOTE, [])
     refuse(NOTE, [OTHER.verifier])
     refuse(NOTE + cosignature(1), [WITNESS])
@@ -379,6 +386,7 @@ def test_a_key_of_the_same_name_and_id_that_is_another_key_is_not_believed() -> 
     object.__setattr__(twin, "key_id", KEY.verifier.key_id)
     refuse(NOTE, [twin])
     refuse(NOTE, [KEY.verifier, twin])
+    refuse(NOTE, [twin, KEY.verifier])
     assert open_note(NOTE, [KEY.verifier, KEY.verifier]).seals == (KEY.verifier,)
 
 
