@@ -21,7 +21,7 @@ venv-dev:
 	@$(PYTHON) bin/make_venv.py --dev
 
 demo: ## a ledger of its own with the demonstration petitions, served until Ctrl-C (DEMO_ARGS=--once prints and ends)
-	@$(PYTHON) bin/make_venv.py --step 1/4
+	@$(PYTHON) bin/make_venv.py --step 1/5
 	@$(BIN)/ledger demo $(DEMO_ARGS)
 
 test: venv-dev ## the whole test suite, against a real PostgreSQL that it starts itself (TEST_ARGS go to pytest)

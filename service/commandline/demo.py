@@ -1,4 +1,4 @@
-"""`ledger demo`: load the demonstration petitions, and explain how 13,158 became 13,163."""
+"""`ledger demo`: load the demonstration petitions, explain how 13,158 became 13,163, and prove it to a stranger."""
 
 import shlex
 from typing import TYPE_CHECKING, Annotated, Final
@@ -7,12 +7,16 @@ import typer
 
 from service.commandline.questions import catch_up_projections, reading
 from service.commandline.serve import HOST, PORT, end_well_before_serving, serving
-from service.commandline.session import DONE, WrongCall, run, say, tell
+from service.commandline.session import DONE, FINDING, WrongCall, run, say, stop, tell
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from service.database import Ledger
 
-STEPS: Final = 4
+STEPS: Final = 5
+AUDIT: Final = "audit"
+"""Where the bundle lies, under LEDGER_HOME."""
 _PAD: Final = "\n"
 
 
@@ -65,11 +69,71 @@ async def _demonstrate(ledger: "Ledger", address: str | None) -> None:
     tell()
     for petition in (petitions.UNDATED, petitions.CONSULTATION, petitions.RESOLUTION, petitions.MANIFESTO):
         await _summarise(ledger, petition)
+    tell()
     home = ledger.key_file.parent.parent
+    await _audit(ledger, home / AUDIT)
     tell(_PAD + "Three things to try next:")
     tell(f"  {address}/docs" if address else "  make demo")
     tell(f"  export LEDGER_HOME={shlex.quote(str(home))}")
     tell(f"  .venv/bin/ledger drift {petitions.MANIFESTO} --from 2023-08-15T00:00Z --to 2023-08-17T00:00Z")
+
+
+async def _audit(ledger: "Ledger", directory: "Path") -> None:
+    """Export, verify offline, and show the receipt of one signature. Exit 1 where anything is found."""
+    from ledger.bundle import BundleRefused
+    from ledger.sealing import SealingRefused
+    from ledger.verify import tell as lines
+    from ledger.verify import verify
+    from schemas.canonical import to_base64
+    from service.bundles import Disputed
+    from service.exporting import export
+    from service.settings import Settings
+
+    say(f"5/{STEPS} exporting, and verifying offline ...")
+    try:
+        laid = await export(ledger, Settings(), directory)
+    except BundleRefused as refusal:
+        raise WrongCall(str(refusal)) from None
+    except (Disputed, SealingRefused) as finding:
+        stop(FINDING, str(finding))
+    report = verify(directory, laid.vkeys)
+    tell("Sealed, exported, and verified offline, from the bundle alone:")
+    tell(f"  head     {laid.head.origin}, {laid.head.size:,} events, root {to_base64(laid.head.root)}")
+    for key in laid.vkeys:
+        tell(f"  vkey     {key}")
+    checked = ", ".join(f"{number:,} {what}" for what, number in report.proved.items() if number)
+    tell(f"  checked  {checked}: {'nothing is wrong' if report.total == 0 else f'{report.total:,} findings'}")
+    tell(f"  again    .venv/bin/ledger verify {shlex.quote(str(directory))} --vkey '{laid.vkeys[0]}'")
+    if report.total:
+        for line in lines(report):
+            tell(line)
+        raise typer.Exit(FINDING)
+    tell()
+    await _tell_receipt(ledger)
+
+
+async def _tell_receipt(ledger: "Ledger") -> None:
+    """The receipt of the signature that took the reconstruction to 13,163, checked before it is shown."""
+    from ledger.log_reading import newest_published, stated_keys
+    from ledger.merkle import leaf_hash
+    from ledger.proving import receipt
+    from ledger.reading import leaves
+    from ledger.receipt import check_receipt, read_receipt
+    from ledger.tree_head import parse_vkey
+    from projections.asking.moments import position_of
+    from projections.asking.petitions import head_of_log
+    from projections.moments import WhenCountBecame
+    from service.demo.petitions import RECONSTRUCTION
+
+    async with reading(ledger, RECONSTRUCTION) as (connection, number, _):
+        position = await position_of(connection, number, WhenCountBecame(13_163), await head_of_log(connection))
+        head = await newest_published(connection)
+        assert head is not None, "it was just exported"
+        made = await receipt(connection, position - 1, head)
+        (leaf,) = [leaf async for leaf in leaves(connection, after=position - 1, upto=position)]
+        check_receipt(read_receipt(made), leaf_hash(leaf), [parse_vkey(key) for key in await stated_keys(connection)])
+    tell(f"The receipt of the signature that took the reconstruction to 13,163, the event at position {position:,}:")
+    tell(made.decode().removesuffix("\n"))
 
 
 async def _refuse_what_is_not_ours(ledger: "Ledger") -> None:

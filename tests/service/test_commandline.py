@@ -19,7 +19,8 @@ def test_every_command_takes_help_without_a_ledger(tmp_path: Path) -> None:
     for command in (
         [], ["demo"], ["migrate"], ["petition", "open"], ["petition", "accept"], ["petition", "status"],
         ["import", "timeline"], ["import", "events"], ["count"], ["timeline"], ["drift"], ["claim"], ["replay"],
-        ["rebuild"], ["fsck"], ["token", "create"], ["token", "list"], ["token", "revoke"],
+        ["rebuild"], ["fsck"], ["token", "create"], ["token", "list"], ["token", "revoke"], ["export"], ["mirror"],
+        ["verify"],
     ):  # fmt: skip
         assert ledger(missing, *command, "--help").code == 0
     assert not missing.exists()
@@ -30,7 +31,7 @@ def test_every_command_takes_help_without_a_ledger(tmp_path: Path) -> None:
     [
         ["count", "p"], ["timeline", "p"], ["drift", "p", "--from", "0", "--to", "1"],
         ["claim", "p", "--at-least", "1"],
-        ["replay"], ["rebuild"], ["fsck"], ["token", "list"], ["petition", "accept", "p", "closed"],
+        ["replay"], ["rebuild"], ["fsck"], ["token", "list"], ["petition", "accept", "p", "closed"], ["export", "d"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -70,6 +71,11 @@ def test_wrong_calls_exit_2_and_say_why(demonstration: Demonstration) -> None:
         ["token", "create", "--role", "king", "--name", "n"],
         ["token", "revoke", "0123"],
         ["rebuild", "nothing"],
+        ["export", str(ROOT)],
+        ["export", str(ROOT / "README.md")],
+        ["export", str(ROOT / "README.md" / "below")],
+        ["mirror", "petitions.example", "d"],
+        ["mirror", "http://127.0.0.1:1", "d", "--vkey", "nonsense"],
     ):
         ended = demonstration.ledger(*command)
         assert ended.code == 2, command

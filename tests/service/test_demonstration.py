@@ -2,11 +2,16 @@
 
 import csv
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ledger.bundle import Bundle
+from ledger.merkle import leaf_hash
+from ledger.receipt import check_receipt, read_receipt
+from ledger.tree_head import parse_vkey
 from service.demo import petitions
 from tests.service.commands import ledger
 from tests.service.conftest import Demonstration
@@ -156,6 +161,55 @@ def test_nothing_is_found_in_it(demonstration: Demonstration) -> None:
         "tally": (0, True),
         "timeline": (0, True),
     }
+
+
+def test_its_bundle_is_verified_and_can_be_verified_again(demonstration: Demonstration) -> None:
+    """If the demonstration ends, then head and vkey are told, and who has them finds nothing wrong in the bundle."""
+    said, bundle = demonstration.said.out, demonstration.home / "audit"
+    told = dict(re.findall(r"^  (head|vkey|checked|again) +(.*)$", said, re.MULTILINE))
+    assert told["checked"].endswith(": nothing is wrong")
+    assert told["again"] == f".venv/bin/ledger verify {bundle} --vkey '{told['vkey']}'"
+    audited = json.loads(demonstration.ledger("verify", str(bundle), "--vkey", told["vkey"], "--json").out)
+    head = audited["head"]
+    assert told["head"] == f"{head['origin']}, {head['size']:,} events, root {head['root']}"
+    assert (audited["total"], audited["proved"]["events"]) == (0, head["size"])
+
+
+def test_its_receipt_is_that_of_the_signature_that_made_13_163(demonstration: Demonstration) -> None:
+    """If the receipt that is told is checked, then it is of the event by which the reconstruction became 13,163."""
+    said = demonstration.said.out
+    vkey = re.search(r"^  vkey +(.*)$", said, re.MULTILINE)
+    text = re.search(r"^c2sp\.org/tlog-proof@v1\n.*?^— [^\n]*\n", said, re.MULTILINE | re.DOTALL)
+    assert vkey is not None
+    assert text is not None
+    receipt = read_receipt(text[0].encode())
+    leaf = list(Bundle.find(demonstration.home / "audit").leaves())[receipt.index]
+    assert check_receipt(receipt, leaf_hash(leaf), [parse_vkey(vkey[1])]).head.size > receipt.index
+    event = json.loads(leaf)
+    assert (event["subject"], event["type"]) == (petitions.RECONSTRUCTION, "signature.recorded.v1")
+    drift = ("drift", petitions.RECONSTRUCTION, "--from", "count:13158", "--to", "count:13163", "--json")
+    assert json.loads(demonstration.ledger(*drift).out)["events"][-1]["event"] == event["id"]
+
+
+@pytest.mark.parametrize(
+    "asked", [(), ("--as-of", "9000"), ("--petition", petitions.PAGE), ("--as-of", "2015-01-01T00:00Z")]
+)
+def test_its_bundle_replays_to_the_bytes_that_its_database_does(
+    demonstration: Demonstration, asked: tuple[str, ...]
+) -> None:
+    """If the bundle is replayed instead of the database, then the answer is the same, byte for byte."""
+    told = demonstration.ledger("replay", str(demonstration.home / "audit"), *asked)
+    assert told.code == 0
+    assert told.out == demonstration.ledger("replay", *asked).out
+
+
+def test_exporting_again_takes_only_what_is_new(demonstration: Demonstration) -> None:
+    """If the demonstration's ledger is exported by command, then it is the same head, and as JSON it says so."""
+    told = json.loads(demonstration.ledger("export", str(demonstration.home / "audit"), "--json").out)
+    folded = json.loads(demonstration.ledger("replay").out)
+    assert told["size"] == folded["as_of_position"]
+    assert told["files_removed"] == 0
+    assert told["bytes_written"] < 200_000
 
 
 def test_it_refuses_a_ledger_that_is_somebody_s(home: Path) -> None:

@@ -227,6 +227,7 @@ def test_a_random_history_verifies_and_its_mirror_is_the_same(
                 done = step
                 laid = await exported(database, home)
                 assert checked(laid).findings == []
+                await porch.project()
                 await mirror(porch.address, home / "mirror")
             if done:
                 ours, theirs = content(home / "bundle"), content(home / "mirror")
