@@ -58,13 +58,16 @@ class Clients:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def commands(self, directory: Path) -> Path:
-        """A directory for a PATH, in which they are commands by the names that their pages use."""
-        directory.mkdir()
-        for name, module in (("aics-tlog", "aics_tlog"), ("aics-witness", "aics_witness")):
+        """A directory for a PATH, in which they are commands by their names, and their Python is."""
+        directory.mkdir(exist_ok=True)
+        for name, arguments in (
+            ("aics-tlog", " -m aics_tlog"),
+            ("aics-witness", " -m aics_witness"),
+            ("python3.12", ""),
+        ):
             command = directory / name
-            command.write_text(f'#!/bin/sh\nexec "{self.python}" -m {module} "$@"\n')
+            command.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec "{self.python}"{arguments} "$@"\n')
             command.chmod(0o755)
-        (directory / "python3.12").symlink_to(self.python)
         return directory
 
 

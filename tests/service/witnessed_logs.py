@@ -1,18 +1,39 @@
 """Ledgers that are sealed beside a witness, as real ones are, and backups of them."""
 
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import asyncpg
+
 from ledger.log_reading import Published, newest_published
+from ledger.migrations import migrate
 from ledger.seal_keys import make_sealing_key
 from ledger.tree_head import VerifierKey, open_note
-from service.database import Ledger
+from service.database import MIGRATIONS, Ledger
 from service.sealing import seal_and_publish
 from service.settings import Settings
-from tests.conftest import LedgerDatabase
+from tests.conftest import FreshDatabase, LedgerDatabase
 from tests.histories import SOURCE, History, opening, signing, store
+
+Place = tuple[LedgerDatabase, Path]
+"""An empty database, and an empty directory."""
+
+
+@asynccontextmanager
+async def place(fresh_database: FreshDatabase, directory: Path) -> AsyncIterator[Place]:
+    """One more ledger's place: a database that is migrated, and a directory that is made."""
+    url = await fresh_database()
+    superuser = await asyncpg.connect(url)
+    try:
+        await migrate(superuser, MIGRATIONS)
+        directory.mkdir()  # noqa: ASYNC240 -- a moment
+        yield LedgerDatabase(url, superuser, []), directory
+    finally:
+        superuser.terminate()
 
 
 @dataclass

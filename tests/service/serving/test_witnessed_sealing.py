@@ -6,23 +6,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
 import service.witness
 from ledger.log_reading import Published
-from ledger.migrations import migrate
 from ledger.sealing import SealingRefused
-from service.database import MIGRATIONS
 from service.sealing import opened, seal_and_publish
 from service.serving import sealing
 from service.serving.waiting import cancelled
 from service.witness import witness
 from tests.conftest import FreshDatabase, LedgerDatabase
 from tests.histories import SOURCE
-from tests.service.witnessed_logs import WitnessedLog
+from tests.service.witnessed_logs import Place, WitnessedLog, place
 from tests.service.witnesses import Cosigner, WitnessDouble, witnessing
 
 PATIENCE = 20.0
@@ -43,14 +40,10 @@ def log(ledger_database: LedgerDatabase, tmp_path: Path, double: WitnessDouble) 
 
 
 @pytest.fixture
-async def empty(fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[tuple[LedgerDatabase, Path]]:
-    """Where a backup is put back: one more database, migrated, and a directory."""
-    url = await fresh_database()
-    superuser = await asyncpg.connect(url)
-    await migrate(superuser, MIGRATIONS)
-    (tmp_path / "backup").mkdir()
-    yield LedgerDatabase(url, superuser, []), tmp_path / "backup"
-    superuser.terminate()
+async def empty(fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[Place]:
+    """Where a backup is put back."""
+    async with place(fresh_database, tmp_path / "backup") as empty:
+        yield empty
 
 
 @asynccontextmanager
@@ -116,9 +109,7 @@ async def test_a_head_that_went_out_without_the_line_is_shown_again_with_it(
     assert (head.size, head.nth) == (log.history.size, 2)
 
 
-async def test_a_restored_backup_is_not_sealed(
-    log: WitnessedLog, empty: tuple[LedgerDatabase, Path], double: WitnessDouble
-) -> None:
+async def test_a_restored_backup_is_not_sealed(log: WitnessedLog, empty: Place, double: WitnessDouble) -> None:
     """If a database and its copy were both put back, then the witness's view shows it: nothing is sealed, and that is
     told again and again; nothing else stops."""
     await log.grow(5)
@@ -143,9 +134,7 @@ async def test_a_restored_backup_is_not_sealed(
     assert len(double.asked) == asked, "the fork was not even shown to the witness"
 
 
-async def test_a_fork_that_the_witness_refuses_is_not_published(
-    log: WitnessedLog, empty: tuple[LedgerDatabase, Path]
-) -> None:
+async def test_a_fork_that_the_witness_refuses_is_not_published(log: WitnessedLog, empty: Place) -> None:
     """If two ledgers seal under one key, both past their guard, then the one whose head the witness refuses looks at
     the witness's view again, and does not publish that head."""
     await log.grow(5)
@@ -164,7 +153,7 @@ async def test_a_fork_that_the_witness_refuses_is_not_published(
 
 @pytest.mark.parametrize("more", [1, 9])
 async def test_without_a_view_a_fork_goes_out_without_a_line(
-    log: WitnessedLog, empty: tuple[LedgerDatabase, Path], double: WitnessDouble, more: int
+    log: WitnessedLog, empty: Place, double: WitnessDouble, more: int
 ) -> None:
     """If a restored backup can see no view, then its copy alone is the guard, and says so; of its other history,
     shorter or longer than what was signed, no head gets a line: an error in the log, and sealing goes on."""
