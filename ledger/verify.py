@@ -519,7 +519,7 @@ def read_event(leaf: bytes) -> Json:
     if (type_ == "log.continued.v1") != (event["subject"] == "ledger"):
         raise Refused("the subject `ledger` is for what is said of the whole log, and only that")
     if type_ == "signature.recorded.v1":
-        if (data["kind"] == "organisation") != ("name" in data) or data.keys() & {"name", "reference"} == {"reference"}:
+        if (data["kind"] == "organisation") != ("name" in data) or ("reference" in data and "name" not in data):
             raise Refused("an organisation has a public name, a person none")
     elif type_ == "petition.opened.v1":
         if ("questions" in data) != ("answers" in data["public_fields"]):
@@ -532,7 +532,7 @@ def read_event(leaf: bytes) -> Json:
 # -- 5. Rules ----------------------------------------------------------------------------------------------------------
 
 CONFIRMED, WITHDRAWN, ERASED = 1, 2, 4
-NEVER: Final = -(2**62)  # before every time
+NEVER, FOREVER = -(2**62), 2**62  # before and after every time
 ALONE: Final = 100  # how many signatures one principal may correct within a day
 COLUMNS: Final = ("standing", "recorded", "confirmed", "withdrawn", "invalidated", "reinstated")
 COUNTED: Final = {f"signature.{name}.v1": column for column, name in enumerate(COLUMNS) if column}
@@ -552,38 +552,35 @@ class Table:
         self._mask = 1023
         self._slots = array("i", [-1]) * 1024
 
-    def find(self, key: bytes) -> int:
-        """The number of a key, -1 where it is not there."""
+    def find(self, key: bytes, add: bool = False) -> int:
+        """The number of a key; -1 where it is not there, or the next number, where it is to be added then."""
         keys, slots, mask, width = self._keys, self._slots, self._mask, self._width
         slot = hash(key) & mask
         while (number := slots[slot]) >= 0:
             if keys[number * width : number * width + width] == key:
                 return number
             slot = (slot + 1) & mask
+        if add:
+            slots[slot] = self.size
+            keys += key
+            self.size += 1
+            if 2 * self.size > mask:
+                self._grow()
+            return self.size - 1
         return -1
 
     def key(self, number: int) -> bytes:
         return bytes(self._keys[number * self._width : (number + 1) * self._width])
 
-    def add(self, key: bytes) -> int:
-        """The number of a key that is not there yet."""
-        self._keys += key
-        self.size += 1
-        if 2 * self.size > self._mask:
-            self._mask = 2 * self._mask + 1
-            del self._slots  # the old one makes room before the new one takes it
-            self._slots = array("i", [-1]) * (self._mask + 1)
-            for number in range(self.size - 1):
-                self._place(self.key(number), number)
-        self._place(key, self.size - 1)
-        return self.size - 1
-
-    def _place(self, key: bytes, number: int) -> None:
-        slots, mask = self._slots, self._mask
-        slot = hash(key) & mask
-        while slots[slot] >= 0:
-            slot = (slot + 1) & mask
-        slots[slot] = number
+    def _grow(self) -> None:
+        self._mask = mask = 2 * self._mask + 1
+        del self._slots  # the old one makes room before the new one takes it
+        self._slots = slots = array("i", [-1]) * (mask + 1)
+        for number in range(self.size):
+            slot = hash(self.key(number)) & mask
+            while slots[slot] >= 0:
+                slot = (slot + 1) & mask
+            slots[slot] = number
 
 
 @dataclass(slots=True)
@@ -609,7 +606,7 @@ class Petition:
         self.leaf_hash = ""
         self.doubted = 0  # the position of an event that its next one does not name
         self.changes: list[tuple[int, int, str]] = []  # of acceptance: effective, position, to what
-        self.opens_at = self.closes_at = self.observed_at = NEVER
+        self.opens_at, self.closes_at, self.observed_at = NEVER, FOREVER, NEVER
         self.lines: list[Row] = []  # of the timeline
         self.ladders: list[tuple[int, list[int]]] = []  # from which position, which milestones
         self.named: set[int] = set()  # rungs that the timeline has named
@@ -700,7 +697,12 @@ class Fold:
             type_ = ""
         row = petition.row
         self._chain(petition, event, leaf_hash)
-        if row["version"] and event["recordedtime"] != row["recorded"] and petition.must_close(recorded):
+        # The first event of a batch, which is told by its recorded time, closes what is to be closed by then.
+        if (
+            petition.closes_at <= recorded
+            and event["recordedtime"] != row["recorded"]
+            and petition.must_close(recorded)
+        ):
             closes = type_ == "acceptance.changed.v1" and data["acceptance"] == "closed" and at == petition.closes_at
             if not closes or event["actor"] != "system":
                 self.breaks("closing", "the petition's closing time has passed, and it was not closed first")
@@ -770,14 +772,11 @@ class Fold:
         if petition.row["basis"] != "itemised":
             self.breaks("basis", "an event of a signature stands in an observed petition")
         id = bytes.fromhex(data["signature"].replace("-", ""))
-        number = self.signatures.find(id)
         if type_ == "signature.recorded.v1":
             if not petition.takes(("open",), at, recorded, imported):
                 self.breaks("acceptance", "the petition does not take signatures then")
-            if number < 0:
-                return self._record(petition, id, data, at)
-            self.breaks("transition", "a signature is recorded twice")
-            return 0
+            return self._record(petition, id, data, at)
+        number = self.signatures.find(id)
         if number < 0 or self.owners[self._keys[number]] != petition.id:
             self.breaks("transition", "the petition has no such signature")
             return 0
@@ -827,25 +826,28 @@ class Fold:
         return delta
 
     def _record(self, petition: Petition, id: bytes, data: Json, at: int) -> int:
-        signer = petition.number.to_bytes(4, "big") + a2b_base64(data["signer_ref"])
-        known, number = self._signers.find(signer), self.signatures.add(id)
-        if known < 0:
-            self._signers.add(signer)
+        number = self.signatures.find(id, add=True)
+        if number < len(self._states):
+            self.breaks("transition", "a signature is recorded twice")
+            return 0
+        signer = self._signers.find(petition.number.to_bytes(4, "big") + a2b_base64(data["signer_ref"]), add=True)
+        if signer == len(self._latest):
             self._latest.append(number)
         else:
-            latest = self._latest[known]
+            latest = self._latest[signer]
             if not self._states[latest] & ERASED and (not self._states[latest] & WITHDRAWN or self._held[latest]):
                 self.breaks("signer-once", "a signer signs whose latest signature was not withdrawn, or is held")
-            self._latest[known] = number
-        row, country, region, answers = petition.row, data.get("country"), data.get("region"), data.get("answers", {})
+            self._latest[signer] = number
+        row, answers = petition.row, data.get("answers", {})
         if data["text_version"] > row.get("text_version", 0):
             self.breaks("public-fields", "it signs a text that the petition does not have yet")
-        if any(name in data and name not in row.get("public_fields", ()) for name in ("country", "region", "answers")):
-            self.breaks("public-fields", "it states a field that the petition does not publish")
-        asked = row.get("questions") or {}
-        if any(choice not in asked.get(question, ()) for question, choice in answers.items()):
-            self.breaks("public-fields", "it answers what the petition does not ask")
-        key = (petition.id, data["channel"], data["kind"], country, region, *sorted(answers.items()))
+        for name in ("country", "region", "answers"):
+            if name in data and name not in row.get("public_fields", ()):
+                self.breaks("public-fields", "it states a field that the petition does not publish")
+        for question, choice in answers.items():
+            if choice not in (row.get("questions") or {}).get(question, ()):
+                self.breaks("public-fields", "it answers what the petition does not ask")
+        key = (petition.id, data["channel"], data["kind"], data.get("country"), data.get("region"), *answers.items())
         key_number = self.keys.setdefault(key, len(self.keys))
         if key_number == len(self.sums):
             self.sums.append([0] * len(COLUMNS))
@@ -1132,6 +1134,10 @@ ONLY_IN_FULL: Final = (
     "that the log holds no event of this petition after position {}, and no second chain under its name, and that the"
     " rest of the log is sound: only a full audit shows that"
 )
+UNREAD: Final = (
+    "the rows of the projections, which were not compared: the event at position {} could not be read",
+    "anything from position {} on, nor the rows of the projections: the entries could not be read further",
+)
 COMPARE: Final = (
     "that everybody was shown this log: give --since a head that you kept, or --witness the key of somebody who watches"
 )
@@ -1155,8 +1161,8 @@ class Audit:
         self.pending: tuple[str, Head] | None = None  # the next head of `checkpoints`, and where it stands
         self.kept: tuple[str, Head] | None = None  # the head that the auditor kept, until its size is reached
         self.last_note = b""
-        self.consistent = 0  # the size of the newest head so far that is consistent with the leaves
-        self.ended = 0  # the position at which the entries cannot be read any further
+        self.unread = 0  # the first event that could not be read
+        self.ended = False  # whether that was because the entries end there
         self.openings: list[int] = []
         self.bytes = self.heads = self.opened = 0
 
@@ -1249,14 +1255,9 @@ class Audit:
         """A head is consistent where its root is that of the leaves so far: then every other such head is with it."""
         self.heads += 1
         if head.root != self.tree.root():
-            between = f"the first divergence lies in {self.consistent + 1} to {head.size}"
-            self.report.find(
-                "root", head.size, where, f"its root is not that of the first {head.size} events: {between}"
-            )
+            self.report.find("root", head.size, where, f"its root is not that of the first {head.size} events")
         elif self.fold.source not in ("", head.origin):
             self.report.find("source", head.size, where, "it is a head of another origin than these events")
-        else:
-            self.consistent = head.size
 
     def continue_log(self, position: int, event: Json) -> None:
         """After a lost tail the log goes on under a new origin. Of the old one's heads beyond the leaves that are left
@@ -1316,13 +1317,14 @@ class Audit:
             if row:
                 self.check_tile(level, row, head.size)
         fold.end()
-        if self.ended:
-            report.not_proved.append(f"anything from position {self.ended} on: the entries cannot be read further")
-        else:
+        if not self.ended:
             self.hold("checkpoint", head)
-            self.compare(head, None)
             for index in self.openings:
                 report.find("opening", None, f"openings/{index}.json", "the log has no such event")
+        if self.unread:
+            report.not_proved.append(UNREAD[self.ended].format(self.unread))
+        else:
+            self.compare(head, None)
         self.end_heads(head)
         files = 0
         for name, is_file in self.listed("tile"):
@@ -1356,7 +1358,7 @@ class Audit:
             for leaf in leaves:
                 self.take(leaf, name)
             if not are_all:
-                self.ended = start + len(leaves) + 1
+                self.unread, self.ended = self.unread or start + len(leaves) + 1, True
                 return
             for level, row in enumerate(self.tree.tiles):
                 if len(row) == WIDTH:
@@ -1373,6 +1375,7 @@ class Audit:
             event = read_event(leaf)
         except Refused as refused:
             self.report.find("form", position, name, str(refused))
+            self.unread = self.unread or position
         if event is not None and event["type"] == "log.continued.v1":
             self.continue_log(position, event)
         self.tree.append(leaf_hash)
