@@ -17,7 +17,8 @@ SELECT d.position AS next, p.id, p.count, p.position, coalesce(last.position, 0)
          WHERE e.type = 'status.declared.v1' AND e.position > $1::bigint
            AND e.position <= (SELECT c.position FROM projections.checkpoints c WHERE c.name = 'petitions' AND c.active)
          ORDER BY e.position LIMIT $2::bigint) AS d
-  JOIN projections.current_petitions p ON p.first_position = d.petition
+  JOIN projections.petitions p ON p.first_position = d.petition
+   AND p.build = (SELECT c.build FROM projections.checkpoints c WHERE c.name = 'petitions' AND c.active)
   LEFT JOIN LATERAL ledger.last_published(d.petition, 9223372036854775807) AS last ON true
  ORDER BY d.position;
 
