@@ -559,6 +559,16 @@ def test_what_is_no_vkey_is_refused(text: str) -> None:
     assert "petitions" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "public"),
+    [(ED25519, b""), (ED25519, PUBLIC[:-1]), (ED25519, PUBLIC + b"\0"), (0, PUBLIC), (2, PUBLIC), (256, PUBLIC)],
+)
+def test_a_key_of_another_length_or_kind_is_none(algorithm: int, public: bytes) -> None:
+    """If a public key has not 32 bytes, or is for something else than to seal or to cosign, then it is no key."""
+    with pytest.raises(NoteRefused):
+        VerifierKey(ORIGIN, algorithm, public)
+
+
 # RFC 8032 section 5.1, in the plainest arithmetic: points (x, y) of -x^2 + y^2 = 1 + d x^2 y^2.
 P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
