@@ -11,12 +11,12 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from ledger.connecting import Role, connect
-from ledger.writer import Writer
+from ledger.writer import BOUND, Writer
 from service.database import Ledger
 from service.serving.clockwork import close_due_petitions, purge
 from service.serving.orders import Service
 from service.serving.projecting import project
-from service.serving.publishing import publish_counts
+from service.serving.publishing import AT_ONCE, publish_counts
 from service.serving.sealing import seal_the_log
 from service.serving.waiting import cancelled
 
@@ -33,7 +33,7 @@ async def following(service: Service) -> AsyncIterator[asyncio.Event]:
             asyncio.create_task(close_due_petitions(ledger, signing, settings.clock_interval), name="closing"),
         ]
         if service.role != "public":  # what follows takes the role of an admin
-            admin = await writers.enter_async_context(_writer(ledger, "ledger_admin"))
+            admin = await writers.enter_async_context(_writer(ledger, "ledger_admin", bound=AT_ONCE))
             publishing = publish_counts(ledger, admin, settings.clock_interval, settings.publish_interval)
             tasks.append(asyncio.create_task(purge(ledger, settings.evidence_days), name="purging"))
             tasks.append(asyncio.create_task(publishing, name="publishing"))
@@ -45,5 +45,5 @@ async def following(service: Service) -> AsyncIterator[asyncio.Event]:
             await cancelled(*tasks)
 
 
-def _writer(ledger: Ledger, role: Role) -> Writer:
-    return Writer(lambda: connect(ledger.dsn, role), role, ledger.origin)
+def _writer(ledger: Ledger, role: Role, bound: int = BOUND) -> Writer:
+    return Writer(lambda: connect(ledger.dsn, role), role, ledger.origin, bound=bound)

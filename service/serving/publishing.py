@@ -24,6 +24,8 @@ from service.serving.clockwork import again_and_again
 
 AT_MOST: Final = 500
 """Petitions looked at by one statement."""
+AT_ONCE: Final = 32
+"""Counts stated by one commit: whoever signs meanwhile waits for it."""
 SYSTEM: Final = "system"
 EXACTLY: Final = 100
 """How often, in the time after which a count is stated anew, it is looked which ones are."""
