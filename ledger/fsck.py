@@ -2,10 +2,11 @@
 
 `fsck` asks the rules by sets; with `deep` it also streams every leaf, reads it by the catalogue, folds it with
 `ledger.folding`, which shares no code with what wrote it, and compares value by value: first each event's columns, then
-each row of state. It runs in one snapshot, needs no more than SELECT, and may run beside writers.
+each row of state, and the root of the leaves at every size that was sealed. It runs in one snapshot, needs no more than
+SELECT, and may run beside writers.
 
 What it cannot find, by its nature: a history that somebody with all rights rewrote to its end, consistently, with every
-row of state. Only tree heads kept outside show that.
+row of state and every seal. Only tree heads kept outside show that.
 
 This module must never raise on bad data: what it cannot read is a finding. It must never write, and never put into a
 finding what it read, but numbers.
@@ -40,6 +41,7 @@ SHALLOW: Final = (
     "standing",
     "signers",
     "corrections",
+    "seals",
     "triggers",
     "constraints",
     "grants",
@@ -66,6 +68,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "signer-latest": "every standing signature is its signer's latest",
     "signer-once": "every signer has one row and one latest signature",
     "correction-counts": "the correction does not count its members as they are",
+    "sealed-beyond-the-log": "the log ends before events that were sealed",
+    "head-note": "the tree head's note is not that of its size and root",
+    "shown-head": "a tree head was not shown as it was sealed, in its turn",
+    "subtrees-dense": "the stored subtrees are not those of the newest sealed size",
     "triggers": "a trigger that refuses changes is not in force",
     "constraints": "a constraint is not in force",
     "grants": "a role may do what only the append functions may",

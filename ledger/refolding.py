@@ -2,6 +2,7 @@
 
 Each leaf is read by the catalogue and folded by `ledger.folding`, which shares no code with what wrote the rows. A
 petition of which a leaf cannot be read is lost from there on: that is one finding, and what would follow from it none.
+On the way its hash goes into the tree that `ledger.resealing` holds against the seals.
 
 This module must never raise on bad data, and never put into a finding what it read, but names and numbers.
 """
@@ -20,6 +21,7 @@ from ledger.connecting import Connection
 from ledger.folding.log import Folding
 from ledger.folding.state import Columns, FoldedCorrection, FoldedPetition
 from ledger.merkle import leaf_hash
+from ledger.resealing import Resealing
 from ledger.sql_files import queries
 from schemas.envelope import Event, MalformedEvent, read_event
 from schemas.findings import Findings
@@ -45,6 +47,7 @@ class Refolding:
         self._connection = connection
         self._findings = findings
         self._folding = Folding()
+        self._resealing = Resealing(connection, findings)
         self._asked = queries("ledger", "sql/queries/fsck.sql")
         self._ids: dict[int, str] = {}
 
@@ -68,17 +71,21 @@ class Refolding:
         size = head[0]["position"] if head else 0
         done = 0
         last: Event | None = None
+        await self._resealing.begin()
         async for row in rows(self._connection, self._asked["leaves"]):
-            last = self._event(row)
+            hash = leaf_hash(row["leaf"])
+            await self._resealing.take(row["position"], hash)
+            last = self._event(row, hash)
             done += 1
             if progress is not None and done % PAGE == 0:
                 progress(done, size)
+        self._resealing.end()
         if progress is not None:
             progress(done, size)
         if head and last is not None and (head[0]["recorded"], head[0]["origin"]) != (last.recorded, last.source):
             self._findings.add("head", last.position, None, "the head's time or origin is not that of the last event")
 
-    def _event(self, row: asyncpg.Record) -> Event | None:
+    def _event(self, row: asyncpg.Record, hash: bytes) -> Event | None:
         position, leaf = row["position"], row["leaf"]
         said = self._ids.get(row["petition"])
         try:
@@ -93,7 +100,7 @@ class Refolding:
             self._lose(position, said, "leaf-position", "the leaf does not name the position at which it stands")
             self._folding.lose(event.subject)
             return None
-        columns, broken = self._folding.step(event, leaf_hash(leaf))
+        columns, broken = self._folding.step(event, hash)
         for rule, where, sentence in broken:
             self._findings.add(rule, where, event.subject, sentence)
         if columns is not None:

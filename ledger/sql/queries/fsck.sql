@@ -44,11 +44,11 @@ SELECT broken.rule, e.position, p.id AS petition, broken.detail
     ('running-count', e.astray <> 0 AND e.astray <> e.astray_before,
      format('it is %s, the deltas sum to %s', e.count_after, e.count_after - e.astray)),
     ('first-event', (e.version = 1) <> (e.petition = e.position)
-                 OR (e.version = 1) <> (e.type IN ('petition.opened.v1', 'log.continued.v1')), NULL)
+                 OR (e.type <> 'log.continued.v1' AND (e.version = 1) <> (e.type = 'petition.opened.v1')), NULL)
   ) AS broken (rule, holds, detail)
   LEFT JOIN ledger.petitions p ON p.petition = e.petition
  WHERE (e.version <> e.previous + 1 OR e.astray <> 0 OR (e.version = 1) <> (e.petition = e.position)
-        OR (e.version = 1) <> (e.type IN ('petition.opened.v1', 'log.continued.v1')))
+        OR (e.type <> 'log.continued.v1' AND (e.version = 1) <> (e.type = 'petition.opened.v1')))
    AND broken.holds
  ORDER BY e.position;
 
@@ -213,6 +213,45 @@ SELECT 'correction-counts' AS rule, NULL::bigint AS position, p.id AS petition,
     OR (c.state = 'running' AND c.applied + c.skipped >= c.matched)
  ORDER BY c.correction;
 
+-- name: seals
+-- Tree heads cover no more than the log, their notes say their size and root (C2SP tlog-checkpoint: the second and
+-- third line), what was shown is what was sealed, in order, and subtrees are as many as the newest size completes.
+WITH log AS (SELECT coalesce(max(position), 0) AS last FROM ledger.events),
+  newest AS (SELECT coalesce(max(size), 0) AS size FROM ledger.tree_heads)
+SELECT 'sealed-beyond-the-log' AS rule, log.last + 1 AS position, NULL AS petition,
+       format('%s events were sealed, and the log ends at %s', newest.size, log.last) AS detail
+  FROM log CROSS JOIN newest WHERE newest.size > log.last
+UNION ALL
+SELECT 'head-note', h.size, NULL, NULL
+  FROM ledger.tree_heads h
+  CROSS JOIN LATERAL (SELECT string_to_array(left(encode(h.note, 'escape'), 4096), E'\n') AS lines) AS n
+ WHERE (n.lines[2] = h.size::text AND n.lines[3] = encode(h.root, 'base64') AND n.lines[4] = '') IS NOT TRUE
+UNION ALL
+SELECT 'shown-head', p.size, NULL,
+       concat_ws(', ', CASE WHEN p.nth <> p.before + 1 THEN format('%s is followed by %s', p.before, p.nth) END,
+         CASE WHEN p.size < p.size_before THEN format('after %s events', p.size_before) END,
+         CASE WHEN h.size IS NULL THEN 'it was not sealed' END,
+         CASE WHEN substr(p.note, 1, octet_length(h.note)) <> h.note THEN 'another note' END)
+  FROM (
+    SELECT nth, size, note, lag(nth, 1, 0::bigint) OVER (ORDER BY nth) AS before,
+           lag(size, 1, 0::bigint) OVER (ORDER BY nth) AS size_before
+      FROM ledger.published_heads
+  ) AS p
+  LEFT JOIN ledger.tree_heads h ON h.size = p.size
+ WHERE p.nth <> p.before + 1 OR p.size < p.size_before OR h.size IS NULL
+    OR substr(p.note, 1, octet_length(h.note)) <> h.note
+UNION ALL
+SELECT 'subtrees-dense', least((s.found << l.height) + 1, newest.size), NULL,
+       format('of height %s there are %s up to %s, and %s are complete',
+              l.height, s.found, s.last, newest.size >> l.height)
+  FROM newest
+  CROSS JOIN generate_series(8, 56, 8) AS l (height)
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS found, coalesce(max(t.index) + 1, 0) AS last FROM ledger.subtrees t WHERE t.height = l.height
+  ) AS s
+ WHERE s.found <> newest.size >> l.height OR s.last <> s.found
+ORDER BY 2, 1;
+
 -- name: triggers
 -- Rule 4: what refuses even the owner is there, and fires always.
 SELECT 'triggers' AS rule, NULL::bigint AS position, NULL AS petition,
@@ -223,7 +262,17 @@ SELECT 'triggers' AS rule, NULL::bigint AS position, NULL AS petition,
     ('ledger.events', 'events_are_never_addressed', 2 + 8 + 16),
     ('ledger.events', 'events_are_never_truncated', 2 + 32),
     ('ledger.head', 'the_head_is_never_removed', 2 + 8),
-    ('ledger.head', 'the_head_is_never_truncated', 2 + 32)
+    ('ledger.head', 'the_head_is_never_truncated', 2 + 32),
+    ('ledger.sealing', 'sealing_never_change', 2 + 8 + 16),
+    ('ledger.sealing', 'sealing_are_never_truncated', 2 + 32),
+    ('ledger.seal_keys', 'seal_keys_never_change', 2 + 8 + 16),
+    ('ledger.seal_keys', 'seal_keys_are_never_truncated', 2 + 32),
+    ('ledger.subtrees', 'subtrees_never_change', 2 + 8 + 16),
+    ('ledger.subtrees', 'subtrees_are_never_truncated', 2 + 32),
+    ('ledger.tree_heads', 'tree_heads_never_change', 2 + 8 + 16),
+    ('ledger.tree_heads', 'tree_heads_are_never_truncated', 2 + 32),
+    ('ledger.published_heads', 'published_heads_never_change', 2 + 8 + 16),
+    ('ledger.published_heads', 'published_heads_are_never_truncated', 2 + 32)
   ) AS wanted (relation, name, type)
   LEFT JOIN pg_catalog.pg_trigger t
     ON t.tgrelid = wanted.relation::regclass AND t.tgname = wanted.name AND NOT t.tgisinternal
@@ -251,6 +300,10 @@ SELECT 'constraints' AS rule, NULL::bigint AS position, NULL AS petition,
     ('ledger.signatures', 'PRIMARY KEY (signature)'),
     ('ledger.corrections', 'PRIMARY KEY (correction)'),
     ('ledger.correction_members', 'PRIMARY KEY (correction, ordinal)'),
+    ('ledger.tree_heads', 'PRIMARY KEY (size)'),
+    ('ledger.subtrees', 'PRIMARY KEY (height, index)'),
+    ('ledger.published_heads', 'PRIMARY KEY (nth)'),
+    ('ledger.published_heads', 'FOREIGN KEY (size) REFERENCES ledger.tree_heads(size)'),
     ('vault.signers', 'PRIMARY KEY (petition, token)'),
     ('vault.import_keys', 'PRIMARY KEY (petition, key)')
   ) AS wanted (relation, definition)
@@ -268,7 +321,8 @@ SELECT 'grants' AS rule, NULL::bigint AS position, NULL AS petition,
   FROM pg_catalog.pg_roles r
   CROSS JOIN unnest(ARRAY[
     'ledger.events', 'ledger.head', 'ledger.petitions', 'ledger.signatures', 'ledger.corrections',
-    'ledger.correction_members', 'ledger.writable_types', 'vault.signers', 'vault.import_keys'
+    'ledger.correction_members', 'ledger.writable_types', 'ledger.sealing', 'ledger.seal_keys', 'ledger.subtrees',
+    'ledger.tree_heads', 'ledger.published_heads', 'vault.signers', 'vault.import_keys'
   ]) AS relation (name)
   CROSS JOIN unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privilege (name)
  WHERE r.rolname = ANY ($1)
@@ -296,6 +350,19 @@ SELECT position, petition, version, type::text AS type,
        CASE WHEN recorded BETWEEN '1000-01-01Z' AND '9000-01-01Z' THEN recorded END AS recorded,
        delta, count_after, signature, hold, channel, kind, country, region, answers::text AS answers, leaf
   FROM ledger.events ORDER BY position;
+
+-- name: sealed_size
+SELECT coalesce(max(size), 0) FROM ledger.tree_heads;
+
+-- name: sealed_roots
+SELECT size, root FROM ledger.tree_heads ORDER BY size;
+
+-- name: subtrees_of
+-- The stored hash of each of these subtrees, or NULL.
+SELECT s.hash
+  FROM unnest($1::smallint[], $2::bigint[]) WITH ORDINALITY AS w (height, index, nth)
+  LEFT JOIN ledger.subtrees s ON s.height = w.height AND s.index = w.index
+ ORDER BY w.nth;
 
 -- name: petition_rows
 SELECT petition, id, version, count, last_leaf_hash, declarations, basis, confirmation, identity_policy, public_fields,
