@@ -86,8 +86,8 @@ class Folding:
     def _envelope(self, event: Event) -> None:
         fold, fact = self.fold, event.fact
         if isinstance(fact, LogContinued):
-            if fact.old_origin != self.source or fact.old_size != event.position - 1:
-                fold.breaks("source", event, "the log is not continued from where it ended")
+            if fact.old_origin != self.source or event.source == self.source:
+                fold.breaks("source", event, "the log is not continued from where it ended, under a new origin")
         elif self.source is not None and event.source != self.source:
             fold.breaks("source", event, "the source changes without a continuation of the log")
         self.source = event.source

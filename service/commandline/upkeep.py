@@ -1,4 +1,4 @@
-"""`ledger migrate`, `replay`, `rebuild`, `fsck`: keep the house, and show that it stands as it says."""
+"""`ledger migrate`, `replay`, `rebuild`, `fsck`, `continue`: keep the house, and show that it stands as it says."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line's root."""
     for command in (migrate, replay, rebuild, fsck):
         app.command()(command)
+    app.command("continue")(continue_log)
 
 
 def migrate() -> None:
@@ -170,4 +171,39 @@ def fsck(
 
     if deep and on_terminal():
         say("folding every event again ...")
+    run(work)
+
+
+def continue_log(
+    origin: Annotated[str, typer.Option(metavar="NAME", help="The origin from here on, which the log never had.")],
+    old_head: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The newest `checkpoint` of the present origin. Default: the ledger's copy."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Go on under a new origin after the end of the log was lost, and say in the log what was lost.
+
+    Only for a database that was put back to an older state than others were shown, and of which no newer one is left.
+    The events that survived stay as they are. Afterwards set LEDGER_ORIGIN to the new name, and tell your auditors and
+    witnesses: the log has a new verifier key.
+    """
+
+    async def work(ledger: "Ledger") -> None:
+        from ledger.continuing import ContinuingRefused
+        from service.continuing import continue_under
+
+        try:
+            continued = await continue_under(ledger, origin, old_head)
+        except ContinuingRefused as refusal:
+            raise WrongCall(str(refusal)) from None
+        old = continued.old
+        if json:
+            tell_json(
+                {"position": continued.position, "old_origin": old.origin, "old_size": old.size, "origin": origin}
+            )
+            return
+        tell(f"position {continued.position:,}: the log goes on as {origin}, from the head of {old.size:,} events")
+        say(f"The old head is kept in {continued.kept}. Set LEDGER_ORIGIN={origin} before you serve.")
+
     run(work)
