@@ -14,7 +14,7 @@ import pytest
 from tests.interop.clients import Clients
 from tests.interop.conftest import clients as clients
 from tests.service.auditing import PAGE, blocks, run, set_up
-from tests.service.commands import BOUND, ROOT
+from tests.service.commands import BOUND, ROOT, ledger
 from tests.service.conftest import Demonstration
 from tests.service.serving.services import eventually, serving
 
@@ -92,6 +92,16 @@ def test_what_it_links_to_is_there() -> None:
         assert (ROOT / "docs" / file).exists() or not file, target
         titles = re.findall(r"^#+ (.*)$", PAGE if not file else "", re.MULTILINE)
         assert not part or part in {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_log_is_continued_by_the_command_that_it_prints(tmp_path: Path) -> None:
+    """If the page says how a log is continued, then there is such a command, with these options."""
+    (block,) = blocks("sh continued")
+    command, *words = re.findall(r"(?<=bin/)ledger \w+|--[a-z-]+", block)
+    helped = ledger(tmp_path, command.removeprefix("ledger "), "--help")
+    assert helped.code == 0, helped.err
+    assert words
+    assert all(word in helped.out for word in words)
 
 
 def test_every_threat_is_answered() -> None:
