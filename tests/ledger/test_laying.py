@@ -1,6 +1,8 @@
 """Laying a bundle: whole or not at all, only ever longer, and the same by whatever way it grew."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -294,6 +296,26 @@ def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(NotUsable, match="file"):
             lay(place, [3])
+
+
+def test_a_directory_that_one_may_not_write_to_is_named(tmp_path: Path) -> None:
+    """If the directory is somebody else's, then the sentence says so, and nothing is made."""
+    (tmp_path / "closed").mkdir(mode=0o555)
+    program = (
+        "import os, pathlib, sys\n"
+        "from ledger.bundle import NotUsable\n"
+        "from tests.ledger.laying import lay\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "try: lay(pathlib.Path(sys.argv[1]), [3])\n"
+        "except NotUsable as refused: print(refused)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "closed")],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "closed" in said.stdout, said.stderr
+    assert "(Permission denied)" in said.stdout
+    assert list((tmp_path / "closed").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["tile/entries/000", "tile/entries/001.p/44"])

@@ -1,17 +1,24 @@
 """Mirroring: what is served is taken where it continues what is here, and kept aside where it does not."""
 
+import asyncio
 import gzip
+import json
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from typer.testing import CliRunner
 
 from ledger.bundle import Bundle, NotOurs
 from ledger.tree_head import SealingKey
+from ledger.verify import verify
 from service import mirroring
 from service.bundles import Disputed
+from service.cli import app
 from service.mirroring import NothingSealed, Unreachable, is_address, mirror
-from tests.ledger.laying import ORIGIN, content, lay, leaves, note
+from tests.ledger.laying import KEY, ORIGIN, content, lay, leaves, note
+from tests.service.commands import Ended, ledger
+from tests.service.serving.services import eventually, serving
 from tests.service.shown_log import Answer, ShownLog, problem, shown
 
 
@@ -306,6 +313,60 @@ async def test_few_requests_are_under_way_at_once(tmp_path: Path) -> None:
 def test_an_address_is_that_of_a_service(text: str, is_one: bool) -> None:
     """If an address is not http or https with a host, or has something behind its path, then it is none."""
     assert is_address(text) is is_one
+
+
+async def test_the_command_tells_what_was_laid(tmp_path: Path) -> None:
+    """If a service is mirrored by command, then what was laid is told, in words and as JSON, with a key to check it."""
+    async with shown(ShownLog([3, 300])) as address:
+        words = await command("mirror", address, tmp_path / "m")
+        told = await command("mirror", address, tmp_path / "m", "--vkey", KEY.verifier.vkey, "--json")
+    assert (words.code, told.code) == (0, 0)
+    assert words.lines[-1] == f"  ledger verify {tmp_path / 'm'} --vkey {KEY.verifier.vkey}"
+    document = json.loads(told.out)
+    assert (document["origin"], document["size"], document["files_removed"]) == (ORIGIN, 300, 0)
+
+
+async def test_the_command_s_exit_says_how_it_ended(tmp_path: Path) -> None:
+    """If a service forked, then the exit is 1; if it has sealed nothing or the directory is another's, 2; if it is not
+    there, 3; and each is said in one sentence.
+    """
+    (tmp_path / "file").write_bytes(b"")
+    log = ShownLog([3, 300])
+    async with shown(log) as address:
+        assert (await command("mirror", address, tmp_path / "file")).code == 2
+        await command("mirror", address, tmp_path / "m")
+        log.forked_at = 2
+        forked = await command("mirror", address, tmp_path / "m")
+        log.before = lambda log, request: problem(404, "not-yet-sealed")
+        nothing = await command("mirror", address, tmp_path / "new")
+    gone = await command("mirror", address, tmp_path / "new")
+    assert [ended.code for ended in (forked, nothing, gone)] == [1, 2, 3]
+    for ended in (forked, nothing, gone):
+        assert ended.out == ""
+        assert ended.err.startswith("ledger: ")
+        assert ended.err.count("\n") == 1
+
+
+@pytest.mark.database
+def test_a_running_service_is_mirrored_as_it_is_exported(home: Path, tmp_path: Path) -> None:
+    """If a service is mirrored while it serves, then the mirror is what an export writes, and verifies clean."""
+    assert ledger(home, "petition", "open", "p").code == 0
+    with serving(home) as service:
+        assert eventually(lambda: service.get("/checkpoint").status == 200)
+        assert ledger(tmp_path / "none", "mirror", service.address, str(tmp_path / "m")).code == 0
+        written = ledger(home, "export", str(tmp_path / "e"), "--json")
+        assert written.code == 0, written.err
+    assert not (tmp_path / "none").exists()
+    exported, mirrored = content(tmp_path / "e"), content(tmp_path / "m")
+    del exported["manifest.json"], mirrored["manifest.json"]
+    assert exported == mirrored
+    assert verify(tmp_path / "m", json.loads(written.out)["vkeys"]).findings == []
+
+
+async def command(*arguments: str | Path) -> Ended:
+    """Call `ledger` in this process, in a thread of its own: it runs a loop."""
+    done = await asyncio.to_thread(CliRunner().invoke, app, [*map(str, arguments)])
+    return Ended(done.exit_code, done.stdout, done.stderr)
 
 
 def kept_beside(directory: Path) -> Path:
