@@ -1261,15 +1261,18 @@ class Audit:
 
     def continue_log(self, position: int, event: Json) -> None:
         """After a lost tail the log goes on under a new origin. Of the old one's heads beyond the leaves that are left
-        only the newest is known, which the continuation names: what it covered is lost, and is said to be."""
+        only the newest is known, which the continuation names: what it covered is lost, and is said to be. It may cover
+        fewer events than are left, where people signed on before the loss was seen: those stand in others' places."""
         data, where = event["data"], "petition ledger"
         old = Head(data["old_origin"], data["old_size"], a2b_base64(data["old_root"]))
-        if old.origin != self.fold.source or old.origin == event["source"] or old.size < position - 1:
+        if old.origin != self.fold.source or old.origin == event["source"]:
             self.report.find("continuation", position, where, "the log is not continued from where it ended")
-        if old.size == position - 1 and old.root != self.tree.root():
-            self.report.find("continuation", position, where, "the root that it names is not that of the leaves before")
         if old.size >= position:
             self.report.not_proved.append(f"what events {position} to {old.size} of {old.origin} were: they are lost")
+        elif old.size < position - 1 or old.root != self.tree.root():
+            self.report.not_proved.append(
+                f"that the first {old.size} events are those that {old.origin} showed: it names another head"
+            )
         while self.pending is not None and self.pending[1].origin == old.origin:
             self.hold_lost(*self.pending, old)
             self.next_head()

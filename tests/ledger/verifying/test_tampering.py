@@ -536,11 +536,19 @@ def test_a_lost_tail_that_is_continued_rightly(tmp_path: Path) -> None:
     assert laid(continued(old_size=SURVIVED, old_root=whole), old[:2], tmp_path).findings == []
 
 
+@pytest.mark.parametrize("size", [150, SURVIVED])
+def test_a_log_that_is_continued_behind_events_in_the_place_of_others(size: int, tmp_path: Path) -> None:
+    """If people signed on after the loss, so that the head that was shown covers no more events than are left, and other
+    ones, then the report says that what was shown is not what is here."""
+    report = laid(continued(old_size=size), [sound().note(100)], tmp_path)
+    assert report.findings == []
+    sentence = f"that the first {size} events are those that {ORIGIN} showed: it names another head"
+    assert sentence in report.not_proved
+
+
 @pytest.mark.parametrize(
     ("said", "old_heads", "where"),
     [
-        ({"old_size": 199}, [100], 201),
-        ({"old_size": 200}, [100], 201),
         ({"old_origin": "petitions.example/third"}, [100], 201),
         ({"old_root": base64(bytes(32))}, [100, 300], 300),
         ({"old_size": 299}, [100, 300], 300),
@@ -551,7 +559,7 @@ def test_a_lost_tail_that_is_continued_rightly(tmp_path: Path) -> None:
 def test_a_lost_tail_that_is_continued_wrongly(
     said: dict[str, object], old_heads: list[int], where: int, tmp_path: Path
 ) -> None:
-    """If the continuation names less than is left, another root of it, or another origin, then it is named; if a head
+    """If the continuation names another origin than the log had, then it is named; if a head
     of the old origin is shown beyond what is left, and it is not the one that is named, then that head is."""
     report = laid(continued(**said), [sound().note(size) for size in old_heads], tmp_path)
     assert report.first == where, sentences(report)
