@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ledger.bundle import Bundle, alone_in
@@ -33,6 +34,10 @@ class Laid:
     files: int
     bytes: int
     removed: int
+
+    def keys(self) -> str:
+        """The keys as options of a command: heads from before a rotation are sealed by the older one alone."""
+        return " ".join(f"--vkey {quote(key)}" for key in self.vkeys)
 
     def document(self) -> dict[str, Any]:
         """The same as one JSON document."""

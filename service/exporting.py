@@ -13,8 +13,9 @@ from typing import Final
 from ledger.bundle import PROJECTIONS
 from ledger.connecting import Connection
 from ledger.laying import Laying
-from ledger.log_reading import Published, newest_published, published, stated_keys
+from ledger.log_reading import Published, newest_published, published
 from ledger.reading import leaves
+from ledger.sealing import every_stated_key
 from ledger.tree_head import read_head
 from projections.asking.petitions import head_of_log
 from projections.claimed import claim
@@ -50,7 +51,7 @@ async def export(
             if committed == 0:
                 raise NothingRecorded("Nothing was recorded yet, so that there is nothing to export.")
             shown, claims = await _sealed(ledger, settings, connection, committed)
-            vkeys = await stated_keys(connection)
+            vkeys = [key.vkey for key in await every_stated_key(connection)]
             with laying(bundle, read_head(shown.note), shown.note) as at_work:
                 await _take_notes(connection, at_work, shown.nth)
                 at_work.begin_leaves()

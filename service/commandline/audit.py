@@ -165,8 +165,7 @@ def tell_laid(laid: "Laid", *, json: bool) -> None:
     tell(f"{laid.directory}: {laid.head.size:,} events of {laid.head.origin}, root {document['root']}")
     taken = f", {laid.removed:,} taken away" if laid.removed else ""
     tell(f"  {laid.files:,} files written, {laid.bytes:,} bytes{taken}")
-    keys = " ".join(f"--vkey {quote(key)}" for key in laid.vkeys[:1])
-    tell(f"  ledger verify {quote(str(laid.directory))} {keys}")
+    tell(f"  ledger verify {quote(str(laid.directory))} {laid.keys()}")
 
 
 @contextmanager

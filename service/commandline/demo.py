@@ -103,7 +103,7 @@ async def _audit(ledger: "Ledger", directory: "Path") -> None:
         tell(f"  vkey     {key}")
     checked = ", ".join(f"{number:,} {what}" for what, number in report.proved.items() if number)
     tell(f"  checked  {checked}: {'nothing is wrong' if report.total == 0 else f'{report.total:,} findings'}")
-    tell(f"  again    .venv/bin/ledger verify {shlex.quote(str(directory))} --vkey '{laid.vkeys[0]}'")
+    tell(f"  again    .venv/bin/ledger verify {shlex.quote(str(directory))} {laid.keys()}")
     if report.total:
         for line in lines(report):
             tell(line)

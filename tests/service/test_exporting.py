@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ledger.bundle import Bundle, NotOurs
 from ledger.log_reading import newest_published, published
 from ledger.reading import leaves
+from ledger.seal_keys import rotate_sealing_key
 from ledger.sealing import SealingRefused
 from ledger.tree_head import read_head
 from ledger.verify import Report, verify
@@ -174,6 +175,23 @@ async def test_a_log_that_was_edited_is_exported_no_further(
         await exported(ledger_database, tmp_path, tmp_path / "anew")
     assert not (tmp_path / "anew").exists()
     assert content(laid.directory) == before
+
+
+async def test_after_a_rotation_it_verifies_with_both_keys_and_with_the_old_one(
+    ledger_database: LedgerDatabase, tmp_path: Path
+) -> None:
+    """If the sealing key was rotated between two exports, then all its keys are told, and the old one still does."""
+    await fill(ledger_database)
+    (before,) = (await exported(ledger_database, tmp_path)).vkeys
+    rotate_sealing_key(tmp_path / "seal.key", SOURCE)
+    await open_another(ledger_database, "another")
+    laid = await exported(ledger_database, tmp_path)
+    new, old = laid.vkeys
+    assert old == before
+    assert laid.keys() == f"--vkey {new} --vkey {old}"
+    assert checked(laid).findings == []
+    assert verify(laid.directory, [old]).findings == []
+    assert {found.where for found in verify(laid.directory, [new]).findings} == {"checkpoints, note 1"}
 
 
 async def test_a_key_that_is_lost_is_said_to_be(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
