@@ -6,9 +6,11 @@ from ledger.fsck import fsck as ledger_fsck
 from projections.fsck import fsck
 from projections.projector import NAMES, catch_up
 from projections.rebuild import rebuild
+from projections.sealed import advance
 from schemas.findings import Findings
 from tests.conftest import LedgerDatabase
 from tests.filling import BRIDGE, LIBRARY, PAGE, fill
+from tests.ledger.sealed_logs import sealed
 
 
 async def audited(database: LedgerDatabase, *, deep: bool) -> Findings:
@@ -145,3 +147,76 @@ async def test_a_leaf_that_cannot_be_folded_is_a_finding_and_no_error(ledger_dat
     findings = await audited(ledger_database, deep=True)
     assert [(finding.rule, finding.position) for finding in findings] == [("projection-fold", 9)]
     assert await ledger_fsck(await ledger_database.connect("ledger_backup"), deep=True)
+
+
+# -- sealed builds -----------------------------------------------------------------------------------------------------
+
+
+async def sealed_at(database: LedgerDatabase, *sizes: int) -> int:
+    """The ledger, filled and projected; sealed at these sizes, and the sealed builds brought to the last of them."""
+    position = await projected(database)
+    for size in sizes:
+        await sealed(database, upto=size)
+    await advance(await database.connect("ledger_projector"), sizes[-1])
+    return position
+
+
+@pytest.mark.parametrize("size", [1, 20, 57])
+async def test_sealed_builds_are_clean_at_their_size(ledger_database: LedgerDatabase, size: int) -> None:
+    """If the sealed builds are where the log was sealed, then their rows are those of that size, wherever the active
+    builds are."""
+    await sealed_at(ledger_database, size)
+    assert list(await audited(ledger_database, deep=False)) == []
+    assert list(await audited(ledger_database, deep=True)) == []
+
+
+async def test_a_sealed_build_that_was_only_begun_is_clean(ledger_database: LedgerDatabase) -> None:
+    """If a sealer died before it folded anything, then there is an empty build at 0, and nothing wrong."""
+    await projected(ledger_database)
+    await ledger_database.superuser.execute(
+        "INSERT INTO projections.checkpoints SELECT name, 2, 0, false, true FROM projections.checkpoints"
+    )
+    assert list(await audited(ledger_database, deep=True)) == []
+
+
+@pytest.mark.parametrize(("reached", "position"), [(21, 21), (41, 41), (999, 41)])
+async def test_a_sealed_build_where_nothing_was_sealed_is_found(
+    ledger_database: LedgerDatabase, reached: int, position: int
+) -> None:
+    """If a sealed build is between two sealed sizes, or beyond the newest, then that is found."""
+    await sealed_at(ledger_database, 20, 40)
+    await ledger_database.superuser.execute("UPDATE projections.checkpoints SET position = $1 WHERE sealed", reached)
+    findings = await audited(ledger_database, deep=False)
+    assert [(each.rule, each.position) for each in findings] == [("sealed-checkpoint", position)] * 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("UPDATE projections.petitions SET count = count + 1 WHERE build = 2 AND id = $1", "sealed-petitions-row"),
+        ("UPDATE projections.tally SET invalidated = 7 WHERE build = 2 AND petition = $1", "sealed-tally-row"),
+        ("DELETE FROM projections.timeline WHERE build = 2 AND petition = $1", "sealed-timeline-row"),
+        ("DELETE FROM projections.rungs WHERE build = 2 AND id = $1", "sealed-rungs-row"),
+    ],
+)
+async def test_a_wrong_sealed_row_is_found(ledger_database: LedgerDatabase, statement: str, rule: str) -> None:
+    """If what would be claimed of a sealed size is not what the leaves make of it, then that row is named."""
+    await sealed_at(ledger_database, 40)
+    await ledger_database.superuser.execute(statement, LIBRARY)
+    assert list(await audited(ledger_database, deep=False)) == []
+    findings = await audited(ledger_database, deep=True)
+    assert set(findings.by_rule) == {rule}
+    wrong = findings.first(rule)
+    assert wrong is not None
+    assert wrong.petition == LIBRARY
+    assert wrong.message.startswith("sealed ")
+
+
+async def test_a_sealed_checkpoint_ahead_of_its_rows_is_found(ledger_database: LedgerDatabase) -> None:
+    """If a sealed build says a later size than its rows show, then that is said, with how far they are."""
+    await sealed_at(ledger_database, 20)
+    await sealed(ledger_database, upto=40)
+    await ledger_database.superuser.execute("UPDATE projections.checkpoints SET position = 40 WHERE sealed")
+    findings = await audited(ledger_database, deep=True)
+    told = [finding.message for finding in findings if finding.rule == "checkpoint-ahead"]
+    assert "sealed petitions is said to be at 40, and its rows are those as of 20" in told
