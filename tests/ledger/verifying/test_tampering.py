@@ -538,8 +538,8 @@ def test_a_lost_tail_that_is_continued_rightly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [150, SURVIVED])
 def test_a_log_that_is_continued_behind_events_in_the_place_of_others(size: int, tmp_path: Path) -> None:
-    """If people signed on after the loss, so that the head that was shown covers no more events than are left, and other
-    ones, then the report says that what was shown is not what is here."""
+    """If people signed on after the loss, so that the head that was shown covers no more events than are left, and
+    others, then the report says that what was shown is not what is here."""
     report = laid(continued(old_size=size), [sound().note(100)], tmp_path)
     assert report.findings == []
     sentence = f"that the first {size} events are those that {ORIGIN} showed: it names another head"
