@@ -158,12 +158,12 @@ async def _batch(context: Context, found: Page) -> AsyncGenerator[bytes, None]:
     yield b"]"
 
 
-async def leaves_of(context: Context, found: Page) -> AsyncGenerator[list[bytes], None]:
+async def leaves_of(context: Context, found: Page, at_once: int = AT_ONCE) -> AsyncGenerator[list[bytes], None]:
     """The leaves of a page, some at a time. A slow client holds no connection: leaves never change meanwhile."""
     after = found.after
     while after < found.upto:
         async with asking(context, context.audit) as connection:
-            after, some = await leaves(connection, found, after, AT_ONCE)
+            after, some = await leaves(connection, found, after, at_once)
         if some:
             yield some
 

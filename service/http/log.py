@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from ledger.bundle import BETWEEN
 from ledger.connecting import Connection
 from ledger.log_reading import published, stated_keys
 from ledger.log_reading import tile as read_tile
@@ -32,8 +33,6 @@ from service.http.streaming import stream
 BINARY: Final = "application/octet-stream"
 A_MINUTE: Final = "public, max-age=60"
 """For a partial tile: it never changes, but soon nobody asks for it any more."""
-BETWEEN: Final = b"---\n"
-"""Stands between two notes."""
 HEADS: Final = 1000
 """Heads of a page, and beyond them those of the last one's size."""
 
@@ -64,7 +63,7 @@ async def tile(request: web.Request) -> web.StreamResponse:
 
 
 async def entries(request: web.Request) -> web.StreamResponse:
-    """The leaves under a tile of level 0. They may be 4 MiB, so that they are sent as they are read."""
+    """The leaves under a tile of level 0: 4 MiB at the most, so that a client has a bounded time to take them."""
     context, place = context_of(request), parse_entries_path(_sent(request))
     if place is None:
         raise _no_such_tile()
@@ -103,9 +102,9 @@ async def _must_cover(connection: Connection, asked: Tile) -> None:
 
 
 async def _bundle(context: Context, asked: Tile, hashes: bytes) -> AsyncGenerator[bytes, None]:
-    """An entry bundle in pieces, each of whole leaves: bundles one behind the other are one bundle."""
+    """An entry bundle, in one piece as a rule; several one behind the other are one bundle too."""
     first = asked.index * WIDTH
-    async for some in leaves_of(context, Page(None, first, first + asked.width, hashes[-32:], full=True)):
+    async for some in leaves_of(context, Page(None, first, first + asked.width, hashes[-32:], full=True), WIDTH):
         yield encode_bundle(some)
 
 

@@ -168,7 +168,7 @@ async def test_the_largest_numbers_of_the_form_are_only_compared(porch: Porch) -
         assert (answer.status, answer.problem) == (404, "not-yet-sealed"), path
 
 
-async def test_the_longest_leaves_are_sent_as_they_are_read(porch: Porch) -> None:
+async def test_a_bundle_of_the_longest_leaves_is_whole(porch: Porch) -> None:
     """If every leaf is as long as an event may be, then the bundle of 256, some 4 MiB, is whole."""
     word = "x" * (16 * 1024 - 4)
     await publish(porch, WIDTH, word=word)
