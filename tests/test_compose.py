@@ -181,6 +181,9 @@ async def test_each_login_can_do_its_work_and_no_more(own_server: tuple[Path, Se
     code, said = command("admin", "petition", "open", "save-the-oak")
     assert code == 0, said
     assert command("public", "petition", "open", "another")[0] == 3
+    code, said = command("admin", "keys", "show")
+    assert code == 0, said
+    assert command("public", "keys", "rotate")[0] == 3
     for login, role in (("public", "public"), ("admin", "admin"), ("admin", "all")):
         url = server.dsn("ours", f"ledger_{login}_login")
         with serving(home, "--role", role, DATABASE_URL=url, LEDGER_VAULT_KEY_FILE=str(home / "vault.key")) as service:

@@ -16,7 +16,7 @@ def test_every_setting_stands_on_the_page() -> None:
 
 def test_what_it_names_exists() -> None:
     """If the page names a file of the repository, then it is there, and its unit starts what the page says."""
-    for name in re.findall(r"\]\((?!http)(.*?)\)", PAGE):
+    for name in re.findall(r"\]\((?!http|#)(.*?)\)", PAGE):
         assert (ROOT / "docs" / name).exists(), name
     unit = (ROOT / "docs" / "ledger.service").read_text(encoding="utf-8")
     assert re.search(r"^ExecStart=/opt/ledger/.venv/bin/ledger serve ", unit, re.MULTILINE)
