@@ -11,12 +11,12 @@ from projections.projector import NAMES
 from projections.replay import replay
 from projections.sealed import advance
 from schemas.log_views import ProjectionView
-from service.http import sealed_projections
+from service.http import reading, sealed_projections
 from tests.conftest import LedgerDatabase
 from tests.filling import LIBRARY, fill
 from tests.histories import signing
 from tests.ledger.sealed_logs import shown
-from tests.service.http.porch import Porch, served, until
+from tests.service.http.porch import PATIENCE, Porch, served, until
 
 
 @pytest.fixture
@@ -97,8 +97,11 @@ async def test_many_who_ask_at_once_are_answered_by_one_reading(porch: Porch) ->
     assert porch.asked == asked + len(answers) + 1  # each asks which head is the newest
 
 
-async def test_what_is_claimed_at_a_head_is_not_shown_before_the_head_is(porch: Porch) -> None:
+async def test_what_is_claimed_at_a_head_is_not_shown_before_the_head_is(
+    porch: Porch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If the claims are of a head that is about to be published, then whoever asks waits until it is, and gets them."""
+    monkeypatch.setattr(sealed_projections, "WAIT", PATIENCE)
     await publish(porch)
     await porch.record(signing(LIBRARY, "late", imported=False))
     size = await porch.project()
@@ -127,8 +130,9 @@ async def test_a_head_that_stays_between_is_told_in_time(porch: Porch, monkeypat
     assert (await porch.get("/projections/tally.json")).status == 200
 
 
-async def test_claims_do_not_run_ahead_of_what_the_worker_serves(porch: Porch) -> None:
+async def test_claims_do_not_run_ahead_of_what_the_worker_serves(porch: Porch, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the worker has not come up to the head yet, then whoever gets the claims sees no older count afterwards."""
+    monkeypatch.setattr(reading, "WAIT", PATIENCE)
     await porch.record(signing(LIBRARY, "late", imported=False))
     size = porch.snapshots.position + 1
     await fold(porch, size)
