@@ -9,7 +9,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 LOCK := $(COMPILE) --python-version 3.11 pyproject.toml --extra embedded --group build
 
-.PHONY: bench bench-serving contract help interop lock venv venv-dev venv-interop demo test test-fast lint
+.PHONY: bench bench-serving contract help interop lock stops venv venv-dev venv-interop demo test test-fast lint
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -51,6 +51,9 @@ bench-serving: venv-dev ## signatures and reads a second over HTTP, beside a bar
 
 contract: venv-dev ## schemathesis over the whole OpenAPI document, 500 examples an operation: about a quarter of an hour
 	@CONTRACT_EXAMPLES=500 $(BIN)/python -m pytest tests/service/test_contract.py -rP $(TEST_ARGS)
+
+stops: venv-dev ## SIGTERM under load, 20 times for each kind of service: nothing acknowledged is lost, exit 0, under 10 s
+	@STOPS=20 $(BIN)/python -m pytest tests/service/serving/test_supervisor.py -k stopping_under_load -rP $(TEST_ARGS)
 
 lock: ## resolve the hashed locks anew, where uv is installed; they name no index
 	@$(LOCK) -o requirements.lock
