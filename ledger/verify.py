@@ -447,7 +447,7 @@ FORMS: Final[dict[str, Check]] = {
     "hex32": pattern("[0-9a-f]{64}"),
     "base64x16": pattern("[A-Za-z0-9+/]{21}[AQgw]=="),  # the spare bits of the last digit are zero
     "base64x32": pattern("[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="),
-    "position": pattern("[0-9]{20}"),
+    "position": lambda value: re.fullmatch("[0-9]{20}", value) and 1 <= int(value) <= LARGEST,
     "origin": pattern("[!-*,-~]{1,200}"),
     "subject": petition_id,
     "actor": pattern("system|(?:site|admin|auditor|privacy|import):[A-Za-z0-9._-]{1,64}"),
@@ -1134,6 +1134,8 @@ ONLY_IN_FULL: Final = (
     "that the log holds no event of this petition after position {}, and no second chain under its name, and that the"
     " rest of the log is sound: only a full audit shows that"
 )
+NOT_ITS_HEAD: Final = "it is not the head of the first {} events: their root or their origin is another"
+LOST: Final = "what the {} events of {} were that a head covered: some are lost, and {} of them at most are left"
 UNREAD: Final = (
     "the rows of the projections, which were not compared: the event at position {} could not be read",
     "anything from position {} on, nor the rows of the projections: the entries could not be read further",
@@ -1159,8 +1161,10 @@ class Audit:
         self.leaf_hash = b""  # of the leaf that was read last
         self.shown_heads = self.published_heads()
         self.pending: tuple[str, Head] | None = None  # the next head of `checkpoints`, and where it stands
-        self.kept: tuple[str, Head] | None = None  # the head that the auditor kept, until its size is reached
+        self.kept: Head | None = None  # the head that the auditor kept, until it is found to hold
         self.last_note = b""
+        self.published = 0  # the size of the newest published head so far of this origin that holds
+        self.origins: set[str] = set()  # those that the log had
         self.unread = 0  # the first event that could not be read
         self.ended = False  # whether that was because the entries end there
         self.openings: list[int] = []
@@ -1247,38 +1251,44 @@ class Audit:
             else:
                 self.hold(where, head)
             self.next_head()
-        if self.kept is not None and self.kept[1].size == self.tree.size:
-            self.hold(*self.kept)
+        if self.kept is not None and self.kept.size == self.tree.size and self.holds(self.kept):
             self.kept = None
 
-    def hold(self, where: str, head: Head) -> None:
-        """A head is consistent where its root is that of the leaves so far: then every other such head is with it."""
+    def holds(self, head: Head) -> bool:
+        """Whether a head is that of the leaves so far: then it is consistent with every other one that is."""
         self.heads += 1
-        if head.root != self.tree.root():
-            self.report.find("root", head.size, where, f"its root is not that of the first {head.size} events")
-        elif self.fold.source not in ("", head.origin):
-            self.report.find("source", head.size, where, "it is a head of another origin than these events")
+        return head.root == self.tree.root() and self.fold.source in ("", head.origin)
+
+    def hold(self, where: str, head: Head) -> None:
+        """A head of this size must be that of the leaves."""
+        if self.holds(head):
+            self.published = head.size
+        else:
+            self.report.find("root", head.size, where, NOT_ITS_HEAD.format(head.size))
 
     def continue_log(self, position: int, event: Json) -> None:
-        """After a lost tail the log goes on under a new origin. Of the old one's heads beyond the leaves that are left
-        only the newest is known, which the continuation names: what it covered is lost, and is said to be. It may cover
-        fewer events than are left, where people signed on before the loss was seen: those stand in others' places."""
+        """After a lost tail the log goes on under a new origin, and names the newest head of the old one that is known.
+
+        What that head covered is lost, and so not proved; of the heads beyond the leaves that are left it is the only
+        one that may be shown. Where it is not larger than the log, other events stand where the lost ones stood.
+        """
         data, where = event["data"], "petition ledger"
         old = Head(data["old_origin"], data["old_size"], a2b_base64(data["old_root"]))
-        if old.origin != self.fold.source or old.origin == event["source"]:
-            self.report.find("continuation", position, where, "the log is not continued from where it ended")
-        if old.size >= position:
-            self.report.not_proved.append(f"what events {position} to {old.size} of {old.origin} were: they are lost")
-        elif old.size < position - 1 or old.root != self.tree.root():
-            self.report.not_proved.append(
-                f"that the first {old.size} events are those that {old.origin} showed: it names another head"
-            )
+        self.origins.add(self.fold.source)
+        if old.origin != self.fold.source or event["source"] in self.origins:
+            self.report.find("continuation", position, where, "the log is not continued under a new origin")
+        if old.size < self.published:
+            self.report.find("continuation", position, where, "a newer head was published than the one that it names")
+        if old.size >= position or self.root_of(old.size) != old.root:
+            self.report.not_proved.append(LOST.format(old.size, old.origin, position - 1))
         while self.pending is not None and self.pending[1].origin == old.origin:
             self.hold_lost(*self.pending, old)
             self.next_head()
-        if self.kept is not None and self.kept[1].origin == old.origin:
-            self.hold_lost(*self.kept, old)
+        kept = self.kept
+        if kept is not None and kept.origin == old.origin and (kept.size >= position or kept[:3] == old[:3]):
+            self.hold_lost("the kept head", kept, old)
             self.kept = None
+        self.published = 0
 
     def hold_lost(self, where: str, head: Head, named: Head) -> None:
         """A head beyond the leaves that are left must be the one that the continuation names."""
@@ -1296,8 +1306,10 @@ class Audit:
             self.next_head()
         if self.last_note != self.read("checkpoint", LONGEST_NOTE):
             self.report.find("newest", None, "checkpoint", "it is not the last note of `checkpoints`")
-        if self.kept is not None and not self.ended:
-            self.report.find("root", head.size + 1, self.kept[0], beyond)
+        if self.kept is not None and self.kept.size > head.size:
+            self.report.find("root", head.size + 1, "the kept head", beyond)
+        elif self.kept is not None and not self.ended:
+            self.report.find("root", self.kept.size, "the kept head", NOT_ITS_HEAD.format(self.kept.size))
 
     # -- a whole bundle
 
@@ -1307,7 +1319,7 @@ class Audit:
         head = self.newest_head()
         if since is not None:
             try:
-                self.kept = ("the kept head", open_head(since, self.keys))
+                self.kept = open_head(since, self.keys)
             except Refused as refused:
                 report.find("head", None, "the kept head", str(refused))
         if head is None:
@@ -1386,8 +1398,7 @@ class Audit:
             self.fold.take(position, event, leaf_hash)
         if self.openings and self.openings[-1] == position - 1:
             self.check_opening(self.openings.pop(), event)
-        if (self.pending is not None and self.pending[1].size <= position) or self.kept is not None:
-            self.hold_heads()
+        self.hold_heads()
 
     def check_tile(self, level: int, row: Sequence[bytes], size: int) -> None:
         """Hold a tile against the hashes of the leaves. The row is shorter only where the entries ended early."""
@@ -1513,6 +1524,13 @@ class Audit:
             )
         report.proved |= {"events": fold.events, "bytes": self.bytes, "signatures": fold.signatures.size}
         report.not_proved += (ONLY_IN_FULL.format(fold.position), *ALWAYS)
+
+    def root_of(self, size: int) -> bytes | None:
+        """The root of the first so many leaves, as the tiles have it; None where they do not."""
+        try:
+            return self.root_with(-1, 0, size) if size else sha256(b"").digest()
+        except Refused:
+            return None
 
     def root_with(self, index: int, start: int, end: int) -> bytes:
         """The root of the leaves from `start` to `end`: of the one at `index` by its entry, of all others by tiles.
