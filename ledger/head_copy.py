@@ -38,8 +38,9 @@ class HeadCopy:
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
             _as_the_directory_above(directory)
             _sync_directory(directory.parent)
-        for left in directory.glob(f".{self.path.name}.*"):
-            left.unlink(missing_ok=True)  # by a writer that was killed; of one that only froze, the renaming fails
+        for left in directory.iterdir():
+            if left.name.startswith(f".{self.path.name}."):
+                left.unlink(missing_ok=True)  # by a writer that was killed; of one that only froze, the renaming fails
         draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:

@@ -40,8 +40,8 @@ from schemas.canonical import from_base64
 
 PAGE: Final = 8_192
 """Leaf hashes that are read at once: a quarter of a MiB, hashed in some ten milliseconds."""
-AT_ONCE: Final = 1 << 24
-"""Leaves that one head adds: bounds the subtrees that are held until they are committed, to some tens of MiB."""
+AT_ONCE: Final = 1 << 19
+"""Leaves that one head adds: bounds what is held until it is committed, and for how long the lock is."""
 
 _ASKED: Final = queries("ledger", "sql/queries/sealing.sql")
 

@@ -71,16 +71,12 @@ class Sealer:
         self._projector = projector
         self._witness = cosigner
         self._makes_key = makes_key
+        self._copied = 0  # the size of what is in the copy, as far as this sealer has seen
 
     async def guard(self) -> None:
         """Refuse a database that went back; else see that the copy is of what was published last."""
         await self._hold_against_what_was_shown(await self._keys())
-        async with self._connection.transaction():
-            await lock(self._connection)
-            shown = await newest_published(self._connection)
-            if shown is not None and _is_older(self._copy.read(), shown):
-                # By a sealer that froze before it wrote, and thawed when others had gone on.
-                await self._write_copy(shown.note)
+        await self._copy_what_others_published()
 
     async def once(self) -> Published | None:
         """Bring seals, copy, sealed builds and what is shown up to what is committed; the newest head that is shown.
@@ -88,6 +84,8 @@ class Sealer:
         None where nothing was ever recorded.
         """
         shown = await newest_published(self._connection)
+        if shown is not None and shown.size > self._copied:
+            await self._copy_what_others_published()
         if await due(self._connection):
             keys = await self._keys()
             if await unpublished(self._connection) is not None:
@@ -170,6 +168,18 @@ class Sealer:
             log.info("sealer.makes_its_key", file=str(self._key_file))
             return [made(self._key_file, lambda path: make_sealing_key(path, self._origin))]
 
+    async def _copy_what_others_published(self) -> None:
+        """See that the copy is not older than what is shown: another sealer may keep a copy elsewhere, or have written
+        this one late, when it thawed after others had gone on."""
+        async with self._connection.transaction():
+            await lock(self._connection)
+            shown = await newest_published(self._connection)
+            if shown is None:
+                return
+            if _is_older(self._copy.read(), shown):
+                await self._write_copy(shown.note)
+            self._copied = max(self._copied, shown.size)
+
     async def _write_copy(self, note: bytes) -> None:
         """Under the lock. To its end, even where whoever waits for it is cancelled: the lock must not be given back
         while a thread still writes."""
@@ -184,6 +194,7 @@ class Sealer:
                 f"The newest tree head cannot be copied to {self._copy.path} ({error.strerror}): nothing newer is"
                 " published until it can."
             ) from None
+        self._copied = read_head(note).size
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any, Final, NoReturn
@@ -350,6 +350,21 @@ async def test_an_older_copy_is_brought_up_to_what_was_shown(log: Log) -> None:
     log.copy.write_bytes(older)
     await seal_and_publish(log.ledger, SETTINGS)
     await log.has_caught_up()
+
+
+async def test_a_copy_elsewhere_follows_what_another_service_publishes(log: Log, tmp_path: Path) -> None:
+    """If two services seal one log, each with a copy of its own, then the copy of the one that comes late holds what
+    the other has published, and would betray an older database too."""
+    elsewhere = HeadCopy(tmp_path / "elsewhere" / "checkpoint")
+    await log.grow()
+    await seal_and_publish(log.ledger, SETTINGS)
+    elsewhere.write(log.copy.read_bytes())
+    async with opened(replace(log.ledger, head_copy=elsewhere.path)) as late:
+        for _ in range(2):
+            await log.grow()
+            shown = await seal_and_publish(log.ledger, SETTINGS)
+            assert await late.once() == shown
+            assert elsewhere.read() == log.copy.read_bytes()
 
 
 async def test_nothing_is_shown_that_cannot_be_copied(log: Log) -> None:
