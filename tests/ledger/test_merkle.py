@@ -354,6 +354,8 @@ def test_only_growth_from_a_leaf_on_is_proven(old: int, new: int) -> None:
 def test_the_largest_tree_is_proven_by_as_many_subtrees_as_it_is_deep() -> None:
     """If the tree is the largest that there is, then a proof has at most 63 hashes, or 64 where it is of consistency;
     a longer one is refused unread."""
+    assert LARGEST_SIZE == 2**63 - 1
+    assert Frontier([bytes(32)] * 63, LARGEST_SIZE).size == LARGEST_SIZE
     for size in (LARGEST_SIZE, 2**62 + 1):
         assert len(inclusion_nodes(0, size)) == 63
         assert max(len(consistency_nodes(old, size)) for old in (1, 2, 3, 2**61 + 1, 2**62 - 1, size - 1)) <= 64

@@ -65,6 +65,12 @@ def test_a_tile_has_the_path_that_c2sp_says(tile: Tile, path: str) -> None:
     assert parse_tile_path(path) == tile
 
 
+def test_the_last_bundle_that_a_log_can_have_has_a_path() -> None:
+    """If a bundle is the last one of the largest log, then it has a path; the one behind it has none."""
+    assert parse_entries_path("tile/entries/x036/x028/x797/x018/x963/967.p/255") == (2**55 - 1, 255)
+    assert parse_entries_path("tile/entries/x036/x028/x797/x018/x963/968.p/255") is None
+
+
 @given(st.integers(0, 6), st.integers(0, 2**55 - 1), st.integers(1, 256))
 def test_every_path_is_read_back_as_what_it_was_written_for(level: int, index: int, width: int) -> None:
     """If a tile or a bundle that a log can have is written as a path, then the path is read as just that."""
@@ -247,6 +253,8 @@ def test_a_bundle_is_read_back_as_the_leaves_that_it_was_made_of(leaves: list[by
 def test_a_bundle_is_leaves_behind_their_lengths() -> None:
     """If leaves are bundled, then before each stands its length, in two bytes, the larger first."""
     assert encode_bundle([b"ab", b"", b"c" * 258]) == b"\x00\x02ab" + b"\x00\x00" + b"\x01\x02" + b"c" * 258
+    full = [b"leaf"] * 256
+    assert decode_bundle(encode_bundle(full), 256) == full
     longest = b"l" * 65_535
     assert decode_bundle(encode_bundle([longest]), 1) == [longest]
 
@@ -273,5 +281,6 @@ def test_a_bundle_cut_short_or_lengthened_is_refused(leaves: list[bytes], data: 
 @pytest.mark.parametrize("width", [0, -1, 257, 2**63])
 def test_a_bundle_of_no_width_is_refused(width: int) -> None:
     """If the width is none that a bundle has, then nothing is read."""
-    with pytest.raises(ValueError):
-        decode_bundle(b"\x00\x00", width)
+    for data in (b"", b"\x00\x00", b"\x00\x00" * 257):
+        with pytest.raises(ValueError):
+            decode_bundle(data, width)
