@@ -1,5 +1,5 @@
 """Key files: 32 random bytes in a file. The vault's root key, from which every petition's key is derived, and the keys
-that seal (`ledger.seal_keys`).
+that seal (`ledger.seal_keys`), and those of the vault's epochs (`ledger.epochs`).
 
 Whoever has the vault's key can test guesses at who signed; whoever loses it recognises no signer again. Whoever has a
 sealing key can show another history in this ledger's name. So each lives in one file that only its owner can read,
@@ -60,7 +60,7 @@ def load_or_create_key(path: Path, called: str) -> bytes:
         # Whoever made it may not have come as far as its own sync. Where a secret store keeps the directory to itself,
         # it also made the key.
         with suppress(OSError):
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         return key
     except KeyMissing:
         pass  # the usual first start; whether another process is just as early is decided by the link
@@ -70,7 +70,7 @@ def load_or_create_key(path: Path, called: str) -> bytes:
                 os.link(draft, path)
             except FileExistsError:
                 pass  # another process was first: its key is the key
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise KeyRefused(f"the {called} key file {path} cannot be made: {error.strerror}") from error
     return load_key(path, called)  # read back from where every other process reads it, whoever made it
@@ -88,10 +88,10 @@ def retire_key(path: Path, retired: Path, called: str) -> bytes:
             os.link(path, retired)
         if load_key(retired, called) != old:
             raise KeyRefused(f"there is another key in {retired}")
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         with _draft(path) as draft:
             draft.replace(path)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
     except OSError as error:
         raise KeyRefused(f"the {called} key file {path} cannot be replaced: {error.strerror}") from error
     return load_key(path, called)
@@ -144,7 +144,8 @@ def _draft(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Put the names in this directory on the disk."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)  # From here a crash loses nothing: the name is on the disk too.
