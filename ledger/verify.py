@@ -361,21 +361,22 @@ def inclusion_root(index: int, size: int, leaf_hash: bytes, proof: Sequence[byte
 Check = Callable[[Any], Any]
 """Whether a JSON value may stand there. It may raise TypeError, KeyError or ValueError for one that may not."""
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+YEAR_1: Final = datetime(1, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 MINUTE: Final = 60_000_000
 DAY: Final = 24 * 60 * MINUTE
 LINE: Final = "[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 time_form = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z").fullmatch
+twenty_digits = re.compile("[0-9]{20}").fullmatch
 petition_id = re.compile("[a-z0-9][a-z0-9-]{0,99}").fullmatch
 
 
 @lru_cache(maxsize=4096)
 def instant(text: str) -> int:
-    """The microseconds since 1970 of a time, which is written in one way. Raises ValueError or TypeError."""
+    """The microseconds since the year 1, from 1, of a time in its one form. Raises ValueError or TypeError."""
     if not time_form(text):
         raise ValueError
-    return (datetime.fromisoformat(text[:26] + "+00:00") - EPOCH) // MICROSECOND
+    return (datetime.fromisoformat(text[:26] + "+00:00") - YEAR_1) // MICROSECOND + 1
 
 
 class Form:
@@ -437,7 +438,7 @@ FORMS: Final[dict[str, Check]] = {
     "questions": pairs_of(word, list_of(word, 1, 50)),
     "answers": pairs_of(word, word),
     "reason": frozenset(reasons.split("|")).__contains__,
-    "time": lambda value: instant(value) is not None,
+    "time": instant,
     "day": lambda value: re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value) and date.fromisoformat(value),
     "zone": pattern("[A-Za-z0-9_+/-]{1,64}"),
     "url": pattern("https?://[!-~]{1,490}"),
@@ -447,7 +448,7 @@ FORMS: Final[dict[str, Check]] = {
     "hex32": pattern("[0-9a-f]{64}"),
     "base64x16": pattern("[A-Za-z0-9+/]{21}[AQgw]=="),  # the spare bits of the last digit are zero
     "base64x32": pattern("[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="),
-    "position": lambda value: re.fullmatch("[0-9]{20}", value) and 1 <= int(value) <= LARGEST,
+    "position": lambda value: twenty_digits(value) and 1 <= int(value) <= LARGEST,
     "origin": pattern("[!-*,-~]{1,200}"),
     "subject": petition_id,
     "actor": pattern("system|(?:site|admin|auditor|privacy|import):[A-Za-z0-9._-]{1,64}"),
@@ -601,7 +602,7 @@ class Petition:
 
     def __init__(self, id: str, number: int) -> None:
         self.id = id
-        self.number = number
+        self.number = number.to_bytes(4, "big")
         self.row: Row = {"version": 0, "count": 0, "basis": "", "position": 0}
         self.leaf_hash = ""
         self.doubted = 0  # the position of an event that its next one does not name
@@ -626,11 +627,6 @@ class Petition:
             return self.opens_at <= recorded and self.acceptance in words
         by_then = [change for change in self.changes if change[0] <= at]
         return (max(by_then)[2] if by_then else "closed" if at < self.opens_at else "open") in words
-
-    def must_close(self, now: int) -> bool:
-        """Whether its closing time has passed, and nobody has decided since."""
-        decided = self.changes[-1][0] if self.changes else NEVER
-        return decided < self.closes_at <= now and self.acceptance in ("open", "paused")
 
     def stamp(self, rung: int) -> str:
         """A rung is reached: for the first time, or again."""
@@ -697,15 +693,8 @@ class Fold:
             type_ = ""
         row = petition.row
         self._chain(petition, event, leaf_hash)
-        # The first event of a batch, which is told by its recorded time, closes what is to be closed by then.
-        if (
-            petition.closes_at <= recorded
-            and event["recordedtime"] != row["recorded"]
-            and petition.must_close(recorded)
-        ):
-            closes = type_ == "acceptance.changed.v1" and data["acceptance"] == "closed" and at == petition.closes_at
-            if not closes or event["actor"] != "system":
-                self.breaks("closing", "the petition's closing time has passed, and it was not closed first")
+        if petition.closes_at <= recorded and event["recordedtime"] != row["recorded"]:
+            self._close(petition, event, data)
         delta = 0
         if type_ in OF_SIGNATURES:
             delta = self._signature(petition, type_, event, data, at, recorded)
@@ -742,6 +731,15 @@ class Fold:
             self.breaks("chain", BROKEN, petition.doubted if holds else before)
             petition.doubted = 0
         petition.leaf_hash = to_base64(leaf_hash)
+
+    def _close(self, petition: Petition, event: Json, data: Json) -> None:
+        """Where the closing time has passed, and nobody has decided since, the first event of a batch, which is told by
+        its recorded time, is the closing: effective then, by `system`."""
+        decided = petition.changes[-1][0] if petition.changes else NEVER
+        if decided < petition.closes_at and petition.acceptance in ("open", "paused"):
+            closes = event["type"] == "acceptance.changed.v1" and data["acceptance"] == "closed"
+            if not closes or instant(event["time"]) != petition.closes_at or event["actor"] != "system":
+                self.breaks("closing", "the petition's closing time has passed, and it was not closed first")
 
     def end(self) -> None:
         """No event follows: where the last link of a chain is broken, it is told at the last event."""
@@ -830,7 +828,7 @@ class Fold:
         if number < len(self._states):
             self.breaks("transition", "a signature is recorded twice")
             return 0
-        signer = self._signers.find(petition.number.to_bytes(4, "big") + a2b_base64(data["signer_ref"]), add=True)
+        signer = self._signers.find(petition.number + a2b_base64(data["signer_ref"]), add=True)
         if signer == len(self._latest):
             self._latest.append(number)
         else:
@@ -872,10 +870,8 @@ class Fold:
             self.breaks("compensation", "it is said to be of a correction that is not under way")
             return
         said = correction.said
-        if (said["kind"], said["reason"]) != (does, data["reason"]) or said.get("lifts") not in (
-            None,
-            data.get("lifts"),
-        ):
+        lifts = said.get("lifts", data.get("lifts"))
+        if (said["kind"], said["reason"], lifts) != (does, data["reason"], data.get("lifts")):
             self.breaks("compensation", "the correction does not do this: another kind, reason or hold")
         if correction.waits:
             self.breaks("approval", "a correction acts before a second principal approved it")
@@ -890,10 +886,11 @@ class Fold:
             self.breaks("correction", "a correction is opened twice")
         if (approval == "exempt") != actor.startswith("import:"):
             self.breaks("approval", "imports are exempt from approval, and nothing else is")
-        for name in data.keys() & {"lifts", "reverses"}:
-            other = self.corrections.get(data[name])
-            if other is None or other.petition != petition.id or (name == "lifts" and data["kind"] != "reinstate"):
-                self.breaks("correction", f"what it {name} is no correction of the petition that could be")
+        for name in ("lifts", "reverses"):
+            if name in data:
+                other = self.corrections.get(data[name])
+                if other is None or other.petition != petition.id or other.said["kind"] == data["kind"]:
+                    self.breaks("correction", f"what it {name} is no correction of the petition of the other kind")
         petition.corrected = [each for each in petition.corrected if each[0] > recorded - DAY]
         petition.corrected.append((recorded, actor, data["matched"]))
         if approval == "not-required" and sum(many for _, by, many in petition.corrected if by == actor) > ALONE:
