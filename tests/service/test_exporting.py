@@ -35,7 +35,7 @@ from tests.ledger.laying import content
 from tests.service.http.porch import another_database, served
 
 FEW = settings(
-    max_examples=8,
+    max_examples=5,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # an example is a database: too dear to shrink
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
