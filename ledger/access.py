@@ -18,7 +18,8 @@ from ledger.sql_files import queries
 TokenRole = Literal["site", "admin", "auditor", "privacy"]
 PREFIX: Final = "slt_"
 SQL: Final = queries("ledger", "sql/queries/access.sql")
-_RATE: Final = re.compile(r"[1-9][0-9]{0,5}/(?:s|min|h)", re.ASCII)
+RATE: Final = re.compile(r"[1-9][0-9]{0,5}/(?:s|min|h)", re.ASCII)
+"""How much may be asked: a number in a second, a minute or an hour."""
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
 
 
@@ -57,7 +58,7 @@ async def create_token(
     """
     if not _NAME.fullmatch(name) or name != name.strip():
         raise TokenRefused("A principal's name is one line of 1 to 100 characters.")
-    if rate is not None and not _RATE.fullmatch(rate):
+    if rate is not None and not RATE.fullmatch(rate):
         raise TokenRefused("A rate is a number of requests per second, N/s (or N/min, N/h).")
     token = PREFIX + secrets.token_urlsafe(32)
     async with connection.transaction():

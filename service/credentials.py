@@ -13,7 +13,7 @@ import hmac
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -24,6 +24,7 @@ import structlog
 
 from ledger.access import TokenRole
 from ledger.connecting import Connection
+from service.rates import Bucket
 
 CURRENT_TOKENS: Final = "SELECT sha256, actor, role, name, petition, rate, expires FROM access.current_tokens()"
 NOTE_USE: Final = "SELECT access.note_use($1)"
@@ -39,7 +40,6 @@ STALE: Final = 60.0
 LOOKED_FOR: Final = 3.0
 """Seconds for which a request with an unknown token waits for the list."""
 
-_UNITS: Final[Mapping[str, float]] = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _NOBODY: Final = secrets.token_bytes(32)
 
 log = structlog.get_logger(__name__)
@@ -88,30 +88,6 @@ class _Listed:
     sha256: bytes
     principal: Principal
     expires: datetime | None
-
-
-class Bucket:
-    """What a credential may still ask: it fills evenly, up to what it may ask in one unit of its rate.
-
-    Each worker process counts for itself. Times are of a monotonic clock, in seconds.
-    """
-
-    def __init__(self, rate: str, now: float) -> None:
-        count, _, unit = rate.partition("/")
-        self.rate = rate
-        self._most = float(count)
-        self._each = self._most / _UNITS[unit]
-        self._left = self._most
-        self._at = now
-
-    def take(self, now: float) -> float:
-        """Take one; 0 where there was one, else the seconds until there will be."""
-        self._left = min(self._most, self._left + (now - self._at) * self._each)
-        self._at = now
-        if self._left >= 1:
-            self._left -= 1
-            return 0.0
-        return (1 - self._left) / self._each
 
 
 class Tokens:

@@ -6,13 +6,19 @@ database's URL, which may hold a password and may come from a file too; it is ne
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ledger.access import RATE
 from ledger.tree_head import COSIGNATURE, NoteRefused, parse_vkey
+from service.rates import per_second
+
+LEAST_AUDIT_RATE: Final = 5.0
+"""Audit reads a second that every network has. A bundle of 256 leaves and its tile are two, so that this follows a log
+that grows by 640 events a second: twice what ten times the busiest hour of a large petition brings (330)."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -74,8 +80,20 @@ class Settings(BaseSettings):
     network_connections: int = Field(
         256, ge=1, le=1_000_000, description="Those of one address (of IPv6: one /64), a worker; then it is 429."
     )
+    network_rate: str | None = Field(
+        None,
+        pattern=f"^(?:{RATE.pattern})$",
+        description="What one address (of IPv6: one /64) may read, a worker, as 600/min; then it is 429. Default: all.",
+    )
+    network_audit_rate: str = Field(
+        "20/s",
+        pattern=f"^(?:{RATE.pattern})$",
+        description="Where that is limited, how much of the log it may read besides. At least 5/s, to catch up.",
+    )
     trusted_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (), description="Networks, such as a proxy's, whose addresses are not counted; separated by commas."
+        (),
+        description="Networks, such as a proxy's, that are not counted and whose X-Forwarded-For is believed; separated"
+        " by commas.",
     )
     hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="The names that the service answers to, separated by commas. Default: any."
@@ -120,6 +138,13 @@ class Settings(BaseSettings):
     @classmethod
     def _separated_by_commas(cls, given: Any) -> Any:
         return [each.strip() for each in given.split(",") if each.strip()] if isinstance(given, str) else given
+
+    @field_validator("network_audit_rate")
+    @classmethod
+    def _lets_auditors_catch_up(cls, given: str) -> str:
+        if per_second(given) < LEAST_AUDIT_RATE:
+            raise ValueError(f"nobody could follow the log at less than {LEAST_AUDIT_RATE:g}/s")
+        return given
 
     @field_validator("witness_url", "witness_monitor")
     @classmethod

@@ -1,10 +1,11 @@
 """The application: every module's routes behind one door, at which each request is named, judged and protected.
 
 What the door does is the same for all: a request id, the version and target of the request, the parameters that its
-route knows, the form of the answer, and the headers that every answer carries. This module must never know what a
-route is about, and never trust what a client says of its own address or of ours.
+route knows, the form of the answer, how much its network has asked, and the headers that every answer carries. This
+module must never know what a route is about, and never trust what a client says of its own address or of ours.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -16,13 +17,18 @@ from service.http import audit, campaigns, log, openapi, operation, petitions, s
 from service.http.bodies import BODY_LIMIT, READ_WITHIN
 from service.http.conditional import PUBLIC, REVALIDATE, negotiate, preflight
 from service.http.context import CONTEXT, Context
+from service.http.networks import Networks, forwarded_network
 from service.http.parameters import query
 from service.http.problems import PROTECTION, Handler, Problem, answer_problems, expectation_failed
-from service.http.protocol import CURRENT, REQUEST_ID, Limits, new_request_id
+from service.http.protocol import CURRENT, REQUEST_ID, Connection, Limits, new_request_id
 from service.http.routes import SERVED, SERVED_ROUTES, Role, Route
 
 LIMITS: Final = web.AppKey("limits", Limits)
 """The bounds that this application was built with."""
+NETWORKS: Final = web.AppKey("networks", Networks)
+"""How much each network has asked, where there is a limit."""
+AUDIT_READS: Final = frozenset(route.operation for route in (*audit.ROUTES, *log.ROUTES))
+"""What auditors read, which has a share of its own of what a network may ask."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _LOOPBACK: Final = "localhost"
@@ -41,6 +47,8 @@ def build(
     app[CONTEXT] = context
     app[READ_WITHIN] = limits.body
     app[LIMITS] = limits
+    if limits.rates is not None:
+        app[NETWORKS] = Networks(limits.rates)
     app[SERVED_ROUTES] = served
     claimed: set[tuple[str, str]] = set()
     for route in served:
@@ -64,7 +72,7 @@ def _add(app: web.Application, route: Route) -> None:
     if route.method == "GET":
         app.router.add_route("HEAD", route.path, serve, expect_handler=_expect)
     if route.public:
-        app.router.add_route("OPTIONS", route.path, _preflight, expect_handler=_expect)
+        app.router.add_route("OPTIONS", route.path, _asking_first(route), expect_handler=_expect)
 
 
 def _serving(route: Route) -> Handler:
@@ -72,6 +80,8 @@ def _serving(route: Route) -> Handler:
 
     async def serve(request: web.Request) -> web.StreamResponse:
         request[CURRENT] = route
+        if route.need == "public":
+            _charge(request, route)
         query(request, **route.query)
         if route.method == "GET":
             negotiate(request, *route.produces)
@@ -80,8 +90,30 @@ def _serving(route: Route) -> Handler:
     return serve
 
 
-async def _preflight(_: web.Request) -> web.StreamResponse:
-    return preflight()
+def _asking_first(route: Route) -> Handler:
+    """The answer to a browser that asks whether it may read the route."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        _charge(request, route)
+        return preflight()
+
+    return answer
+
+
+def _charge(request: web.Request, route: Route) -> None:
+    """Count a request that brings no credential for its network. Raises Problem `rate-limited`."""
+    networks = request.app.get(NETWORKS)
+    protocol = request.protocol
+    if networks is None or not isinstance(protocol, Connection):
+        return
+    network = protocol.network
+    if network is None:
+        trusted = request.app[LIMITS].trusted
+        network = forwarded_network(request.headers.getall("X-Forwarded-For", []), trusted)
+    wait = 0.0 if network is None else networks.ask(network, audit=route.operation in AUDIT_READS)
+    if wait:
+        retry = {"Retry-After": str(max(1, math.ceil(wait)))}
+        raise Problem("rate-limited", "The network has asked as much as it may for now.", headers=retry)
 
 
 async def _expect(request: web.Request) -> None:

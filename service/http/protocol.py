@@ -3,7 +3,7 @@
 aiohttp answers what its parser refuses by itself, outside every middleware, in text that quotes the client; it waits
 an hour for an idle connection and for ever for one that does not read. Here each of these has a bound and an answer of
 ours: a problem document, then the end of the connection. This module must never put anything that a client sent into
-an answer or a log, and never look at `X-Forwarded-*`: a client is the peer of its socket.
+an answer or a log, and never look at `X-Forwarded-*`: connections are counted by the peer of their socket.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from logging import Logger
 from typing import Any, Final, cast
 
@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import BadHttpMethod
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
+from service.http.networks import Rates, peer_network
 from service.http.problems import FAILURE, PROTECTION, Disconnected, Problem, frames, of_http_exception, unexpected
 from service.http.routes import Route
 
@@ -41,14 +42,16 @@ class ProtocolUnfit(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on connections; times in seconds. The defaults are those for networks that are not trusted.
+    """Bounds on connections and on what is asked; times in seconds. The defaults are those for networks that are not
+    trusted.
 
     `idle` bounds the wait for a whole request head, the first of a connection or a later one; `body` that for a whole
     body; `write` the time for which a client may take nothing of its answer; `linger` how long what still comes after
     an answer is read and dropped, so that the answer is not lost in a reset; `shutdown` how long a stop waits for what
     is in flight. `network` is how many connections one address (of IPv6: one /64) may hold, `connections` how many
     there are in all, in this process; networks in `trusted`, such as that of a proxy, are not counted by address.
-    `hosts` are the names that the service answers to; None: any, but for targets in absolute form.
+    `rates` are how much one network may ask of routes without a credential; None: any number. `hosts` are the names
+    that the service answers to; None: any, but for targets in absolute form.
     """
 
     idle: float = 10.0
@@ -59,6 +62,7 @@ class Limits:
     network: int | None = 256
     connections: int | None = 4096
     trusted: tuple[IPv4Network | IPv6Network, ...] = ()
+    rates: Rates | None = None
     hosts: frozenset[str] | None = None
 
 
@@ -118,10 +122,15 @@ class Connection(RequestHandler):
         self._answered = 0
         self._ended = False
 
+    @property
+    def network(self) -> str | None:
+        """By what its peer is counted; None where the peer is trusted, so that it may say for whom it asks."""
+        return self._key
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let it in, or tell it in one answer why not."""
         transport = cast(asyncio.Transport, transport)  # by its manners only: uvloop's is no subclass
-        self._key = _network(transport, self._limits.trusted)
+        self._key = peer_network(transport.get_extra_info("peername"), self._limits.trusted)
         refusal = self._porch.enter(self._key)
         if refusal is None:
             super().connection_made(transport)
@@ -325,16 +334,3 @@ def _raw(problem: Problem) -> bytes:
     lines = [f"{name}: {value}" for name, value in headers.items()]
     status = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"
     return "\r\n".join([status, *lines, "", ""]).encode("ascii") + body
-
-
-def _network(transport: asyncio.Transport, trusted: tuple[IPv4Network | IPv6Network, ...]) -> str | None:
-    """By what a peer is counted: its IPv4 address or IPv6 /64; None where it is not counted."""
-    peer = transport.get_extra_info("peername")
-    if not isinstance(peer, tuple):
-        return None  # a socket of this machine's file system
-    address = ip_address(peer[0].partition("%")[0])
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if any(address in network for network in trusted):
-        return None
-    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)

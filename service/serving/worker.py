@@ -23,6 +23,7 @@ from ledger.writer import Writer
 from service.credentials import Tokens
 from service.http.app import build
 from service.http.context import Context
+from service.http.networks import Rates
 from service.http.protocol import Limits, Runner
 from service.serving.orders import Service
 from service.snapshots import Snapshots
@@ -51,6 +52,9 @@ async def working(service: Service, listening: Callable[[], socket]) -> AsyncIte
             network=chosen.network_connections,
             connections=chosen.connections,
             trusted=chosen.trusted_networks,
+            rates=None
+            if chosen.network_rate is None
+            else Rates(reads=chosen.network_rate, audit=chosen.network_audit_rate),
             hosts=frozenset(name.lower() for name in chosen.hosts) or None,
         )
         runner = Runner(build(context, service.role, limits=limits), limits)

@@ -1,6 +1,5 @@
 """Credentials: who is let in, how soon that changes, and how much each may ask."""
 
-import math
 import re
 import secrets
 from collections.abc import AsyncIterator
@@ -10,12 +9,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from ledger.access import PREFIX, list_tokens, revoke_token
-from service.credentials import Bucket
 from tests.conftest import LedgerDatabase
 from tests.service.http.conftest import CANARY
 from tests.service.http.counter import JANE, PETITION, Counter, Reply, counter, until
@@ -221,24 +217,3 @@ async def test_the_roles_of_the_database_read_tokens_only_through_the_function(l
             await connection.fetch("TABLE access.tokens")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await reader.fetch("SELECT * FROM access.current_tokens()")
-
-
-@given(
-    st.integers(1, 50),
-    st.sampled_from(["s", "min", "h"]),
-    st.lists(st.floats(0, 100, allow_nan=False), min_size=1, max_size=60),
-)
-def test_a_bucket_gives_no_more_than_its_rate_and_keeps_its_word(count: int, unit: str, steps: list[float]) -> None:
-    """If a client asks at any times, then it gets at most one unit's worth and what flows since; and whoever waits as
-    long as told is let in."""
-    seconds = {"s": 1, "min": 60, "h": 3600}[unit]
-    bucket, now, given_out = Bucket(f"{count}/{unit}", 0.0), 0.0, 0
-    for step in steps:
-        now += step
-        wait = bucket.take(now)
-        given_out += wait == 0
-        assert given_out <= count + now * count / seconds + 1e-6
-        if wait:
-            now += max(1, math.ceil(wait))
-            assert bucket.take(now) == 0
-            given_out += 1
