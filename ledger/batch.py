@@ -20,6 +20,7 @@ from ledger import petition as petitions
 from ledger import signature as signatures
 from ledger.drafts import (
     CORRECTION_EXISTS,
+    EPOCH_RETIRED,
     HOLDS_ALREADY,
     NO_CORRECTION,
     NO_PETITION,
@@ -157,6 +158,9 @@ class Batch(Evolution):
             assert latest is not None
             self._learn(petition, command.token, command.alias)
             return Accepted({**_about(latest), "duplicate": True}, repeated=True), latest.signature
+        sealed = command.identity
+        if sealed.epoch <= self.known.retired_epoch:
+            return EPOCH_RETIRED, None
         for each in decision:
             self._evolve(petition, each, actor)
         token = command.token if signer is None else signer.token
@@ -164,7 +168,9 @@ class Batch(Evolution):
         renewed = SignerState(petition.petition, token, signer_ref, command.signature)
         self.known.signers[renewed.petition, renewed.token] = self._signers[renewed.petition, renewed.token] = renewed
         self._learn(petition, command.token, command.alias)
-        self._identities.append((command.signature, command.pii, command.nonce))
+        self._identities.append(
+            (command.signature, None, None, sealed.epoch, sealed.wrapped_key, sealed.sealed)  # nothing of it plain
+        )
         if command.evidence is not None:
             self._evidence.append((command.signature, command.evidence.ip, command.evidence.user_agent))
         if command.comment is not None:

@@ -72,6 +72,9 @@ FUTURE: Final = Refused("validation-failed", "in-the-future", "The effective tim
 NOT_THE_COUNT: Final = Refused(
     "validation-failed", "not-the-count", "The petition's count at that position is another one, or not there yet."
 )
+EPOCH_RETIRED: Final = Refused(
+    "unavailable", "epoch-retired", "Not recorded: the vault's key was changed meanwhile; ask again."
+)
 STALE: Final = Refused("precondition-failed", "stale", "The petition was declared upon since this was read.")
 NOT_PUBLIC: Final = Refused(
     "validation-failed", "public-form", "Country, region, name or reference is not of the form that may be public."

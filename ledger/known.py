@@ -36,10 +36,10 @@ from schemas.commands import (
 )
 
 READ_STATE = (
-    "SELECT (s).*, (u).running, (u).members AS unsettled, served"
+    "SELECT (s).*, (u).running, (u).members AS unsettled, served, retired_epoch"
     " FROM ledger.read_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s,"
     " LATERAL ledger.unsettled_members($12, (s).signatures) AS u,"
-    " ledger.served_counts($13, $14) AS served"
+    " ledger.served_counts($13, $14) AS served, ledger.retired_epoch() AS retired_epoch"
 )
 
 
@@ -139,6 +139,7 @@ def known(row: Mapping[str, Any]) -> Known:
             for each in row["served"] or ()
             if each["last"] is not None
         },
+        retired_epoch=row["retired_epoch"],
         counts={(each["id"], each["as_of"]): each["count"] for each in row["served"] or ()},
     )
 

@@ -6,8 +6,8 @@ read: it can be cut off at any point and begun again, by several processes at on
 An epoch goes this way: its key is drafted, stated, published; rows are sealed under it; a later epoch is published; the
 rows are wrapped for that one; the old epoch is retired, under the head lock; its key is destroyed.
 
-This module must never hold more than a page of plain rows, never log what it holds, and never retire an epoch itself that a
-row may name: the database judges that.
+This module must never hold more than a page of plain rows, never log what it holds, and never judge by itself that no
+row names an epoch: the database does, under its lock.
 """
 
 import secrets
@@ -60,16 +60,17 @@ async def begin_epoch(connection: Connection, epochs: Epochs, number: int, draft
 
 
 async def settle_epochs(connection: Connection, epochs: Epochs, draft: Callable[[int], Epoch]) -> Epoch:
-    """See that the key of every epoch that a row names is here; the first is made where none is stated. The epoch to seal
-    under. The role is `ledger_admin`. Raises KeyMissing and KeyRefused."""
+    """See that the key of every epoch that a row names is here; the first is made where none is stated. The epoch to
+    seal under. The role is `ledger_admin`. Raises KeyMissing and KeyRefused."""
     stated = await stated_epochs(connection)
     if not stated:
         return await begin_epoch(connection, epochs, 1, draft)
-    if epochs.draft_path(stated[-1].number).exists():  # whoever stated it was cut off, or is about to do the same
-        epochs.publish(stated[-1].number)
+    newest = stated[-1]
+    if (drafted := epochs.drafted(newest.number)) is not None and drafted.check == newest.check:
+        epochs.publish(newest.number)  # whoever stated it was cut off, or is about to do the same
     if (wrong := wrong_epoch(epochs, stated)) is not None:
         raise wrong
-    return epochs.of(stated[-1].number)
+    return epochs.of(newest.number)
 
 
 def wrong_epoch(epochs: Epochs, stated: list[Stated]) -> KeyMissing | KeyRefused | None:

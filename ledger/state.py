@@ -282,5 +282,7 @@ class Known:
     """By signature: what running imported corrections have still to do to it, the oldest correction first."""
     published: dict[str, PublishedState] = field(default_factory=dict)
     """Of petitions of which a count is to be published: the last one that was, if any."""
+    retired_epoch: int = 0
+    """The last epoch of the vault under which nothing is sealed any more; 0 for none."""
     counts: dict[tuple[str, int], int] = field(default_factory=dict)
     """Of each petition and position that a count is to be published of: what the count was."""

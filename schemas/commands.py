@@ -15,6 +15,7 @@ from uuid import UUID
 
 from schemas.events import Acceptance, Channel, Claim, PetitionOpened, PetitionRevised, Reason, SignerKind, Status
 from schemas.problems import Problem
+from schemas.sealed import SealedIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +109,19 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class RecordSignature:
-    """Sign. The identity is in `pii` (canonical bytes, for the vault alone); the log gets `pii_commit`.
+    """Sign. The identity is sealed, for the vault alone; the log gets `pii_commit`.
 
     `imported` says whether it is judged by its effective time (`at`) or by when it is recorded. `at` is None where a
     live site names no time, and where the source of an import is undated. `alias` is the token of the reference by
     which a file names the signer, where `token` is made of something else: either means her. `comment` and `evidence`
-    are for the vault alone, like `pii`, and are kept only where this very signature is recorded.
+    are for the vault alone too, and are kept only where this very signature is recorded.
     """
 
     petition: str
     signature: UUID
     token: bytes
     signer_ref: bytes
-    pii: bytes
-    nonce: bytes
+    identity: SealedIdentity
     pii_commit: bytes
     confirmed: bool | None
     channel: Channel

@@ -19,9 +19,12 @@ from uuid import UUID
 import asyncpg
 
 from ledger.connecting import Connection, Role, connect
+from ledger.epochs import Epochs
 from ledger.identity import key_check, petition_key
 from ledger.keys import KeyUnavailable, load_or_create_root_key, load_root_key
 from ledger.migrations import LEDGER, MigrationRefused, is_current, migrate
+from ledger.rewrapping import PAGE, seal_plain, settle_epochs
+from ledger.vault import Epoch
 from ledger.writer import BOUND, Writer
 from schemas.envelope import is_source
 from service.embedded import place as embedded
@@ -76,6 +79,10 @@ class Ledger:
         except KeyUnavailable as error:
             raise Unavailable(f"{error}.") from None
 
+    def epochs(self) -> Epochs:
+        """The keys of the vault's epochs, beside the vault's key. Read when they are asked for."""
+        return Epochs(self.key_file)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -104,7 +111,7 @@ class Place:
                 await self._prepare_given(say)
             fixed = await self._fixed_origin()
             if self.may_create:
-                await self._settle_key(key_file)
+                await self._settle_keys(key_file, say)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             raise Unavailable(f"The database cannot be used ({type(error).__name__}).") from None
         except MigrationRefused as refusal:
@@ -153,23 +160,34 @@ class Place:
         finally:
             await migrator.close()
 
-    async def _settle_key(self, path: Path) -> None:
-        """See that the vault's key is the one that this ledger was made with; the first one is made and stated."""
+    async def _settle_keys(self, path: Path, say: Say) -> None:
+        """See that the vault's keys are those that this ledger was made with; the first ones are made and stated. What
+        an earlier release kept plain is sealed."""
         admin = await connect(self.dsn, "ledger_admin")
         try:
-            stated: bytes | None = await admin.fetchval("SELECT ledger.stated_key()")
+            await self._settle_root_key(admin, path)
             try:
-                if stated is None:
-                    key = made(path, load_or_create_root_key)
-                    stated = await admin.fetchval("SELECT ledger.state_key($1)", key_check(key))
-                else:
-                    key = load_root_key(path)
+                epoch = await settle_epochs(admin, epochs := Epochs(path), drafting(epochs))
             except (KeyUnavailable, OSError) as error:
-                raise Unavailable(f"{error}. Without its vault key this ledger would count everybody twice.") from None
-            if key_check(key) != stated:
-                raise Unavailable(f"{path} is not the vault key that this ledger was made with.")
+                raise Unavailable(f"{error}. Without it what the vault holds of signers cannot be read.") from None
+            # Told only where there is much of it.
+            await seal_plain(admin, epoch, lambda done: say(f"sealing the vault: {done:,}") if done >= PAGE else None)
         finally:
             await admin.close()
+
+    @staticmethod
+    async def _settle_root_key(admin: Connection, path: Path) -> None:
+        stated: bytes | None = await admin.fetchval("SELECT ledger.stated_key()")
+        try:
+            if stated is None:
+                key = made(path, load_or_create_root_key)
+                stated = await admin.fetchval("SELECT ledger.state_key($1)", key_check(key))
+            else:
+                key = load_root_key(path)
+        except (KeyUnavailable, OSError) as error:
+            raise Unavailable(f"{error}. Without its vault key this ledger would count everybody twice.") from None
+        if key_check(key) != stated:
+            raise Unavailable(f"{path} is not the vault key that this ledger was made with.")
 
     async def _fixed_origin(self) -> str | None:
         reader = await connect(self.dsn, "ledger_reader")
@@ -209,8 +227,14 @@ def made(path: Path, make: Callable[[Path], Made]) -> Made:
     if os.geteuid() == 0:
         owner = path.parent.parent.stat()
         for new in (path.parent, path):
-            os.chown(new, owner.st_uid, owner.st_gid)
+            with contextlib.suppress(FileNotFoundError):  # a draft that somebody else has published already
+                os.chown(new, owner.st_uid, owner.st_gid)
     return key
+
+
+def drafting(epochs: Epochs) -> Callable[[int], Epoch]:
+    """What makes the draft of an epoch's key, as `made` makes a key."""
+    return lambda number: made(epochs.draft_path(number), lambda _: epochs.draft(number))
 
 
 async def running_corrections(connection: Connection, petition: str) -> list[UUID]:

@@ -16,6 +16,8 @@ from ledger.intake.refusals import Refused
 from ledger.intake.report import Report
 from ledger.intake.signature_log import LogRow, Skipped, plan, read_log, sift
 from ledger.intake.tabular import decode_lines
+from ledger.keys import KeyUnavailable
+from ledger.vault import Epoch
 from schemas.commands import Accepted, OpenPetition, Submission
 from schemas.commands import Refused as CommandRefused
 from service.database import Ledger, Unavailable, running_corrections
@@ -71,6 +73,7 @@ async def import_page(
             actor,
             ledger.petition_key(opening.petition),
             STANDARD_1,
+            sealing_epoch(ledger),
             refused,
             progress,
             report,
@@ -114,6 +117,7 @@ async def import_log(
                 actor,
                 ledger.petition_key(opening.petition),
                 policy_of(policy_name),
+                sealing_epoch(ledger),
                 refused,
                 progress,
                 report,
@@ -139,7 +143,7 @@ async def import_log(
 async def import_rows(ledger: Ledger, petition: str, rows: Iterable[LogRow], *, actor: str) -> Report:
     """Import rows that were made, not read, into a petition that is open."""
     async with ledger.writer("ledger_admin", bound=BOUND) as writer:
-        importer = Importer(writer, petition, actor, ledger.petition_key(petition), STANDARD_1)
+        importer = Importer(writer, petition, actor, ledger.petition_key(petition), STANDARD_1, sealing_epoch(ledger))
         await importer.import_log(plan(rows))
         return importer.report
 
@@ -177,6 +181,19 @@ async def open_unless_there(ledger: Ledger, opening: OpenPetition, actor: str) -
         raise ImportRefused(f"The petition is {row['basis']}; this import needs one that is {opening.opened.basis}.")
     policy_name: str = row["identity_policy"]
     return policy_name
+
+
+def sealing_epoch(ledger: Ledger) -> Callable[[], Epoch]:
+    """What gives the vault's epoch to seal under, as it is at that moment, and raises Unavailable where it has none."""
+    epochs = ledger.epochs()
+
+    def newest() -> Epoch:
+        try:
+            return epochs.newest()
+        except KeyUnavailable as error:
+            raise Unavailable(f"{error}.") from None
+
+    return newest
 
 
 def _nothing(reading: Refused | Skipped) -> None:

@@ -21,6 +21,7 @@ from ledger.identity import (
     pii_commit,
     signer_token,
 )
+from ledger.vault import Epoch, Opened, seal_identity
 from schemas.canonical import to_base64
 from schemas.commands import AnswerKey, Evidence, RecordSignature
 from schemas.requests import SignatureRequest
@@ -39,11 +40,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """What must be new and random for each signature: its id, its signer's reference in the log, 32 bytes of nonce."""
+    """What must be new and random for each signature: its id, its signer's reference in the log, 32 bytes of nonce, and
+    what sealing takes (`ledger.vault.RANDOM_BYTES`)."""
 
     signature: UUID
     signer_ref: bytes
-    nonce: bytes
+    nonce: bytes = field(repr=False)
+    sealing: bytes = field(repr=False)
 
 
 def identity_of(request: SignatureRequest, site: str) -> Identity:
@@ -58,19 +61,23 @@ def identity_of(request: SignatureRequest, site: str) -> Identity:
     return Email(signer.email, signer.name, signer.postcode)
 
 
-def recording(request: SignatureRequest, rules: Rules, site: str, fresh: Fresh) -> RecordSignature:
-    """The command for a signature. Raises EmailRefused or IdentityRefused, neither of which repeats the identity."""
+def recording(
+    request: SignatureRequest, rules: Rules, epoch: Epoch, site: str, fresh: Fresh
+) -> tuple[RecordSignature, Opened]:
+    """The command for a signature, in which the identity is sealed, and what opens its commitment.
+
+    Raises EmailRefused or IdentityRefused, neither of which repeats the identity.
+    """
     identity = identity_of(request, site)
-    pii = canonical_pii(identity)
+    opened = Opened(fresh.nonce, canonical_pii(identity))
     organisation, area, evidence = request.organisation, request.area, request.evidence
-    return RecordSignature(
+    command = RecordSignature(
         petition=rules.petition,
         signature=fresh.signature,
         token=signer_token(rules.key, identity, rules.policy),
         signer_ref=fresh.signer_ref,
-        pii=pii,
-        nonce=fresh.nonce,
-        pii_commit=pii_commit(fresh.nonce, pii),
+        identity=seal_identity(epoch, fresh.signature, opened, fresh.sealing),
+        pii_commit=pii_commit(opened.nonce, opened.pii),
         confirmed=request.confirmed,
         channel=request.channel,
         kind="person" if organisation is None else "organisation",
@@ -85,6 +92,7 @@ def recording(request: SignatureRequest, rules: Rules, site: str, fresh: Fresh) 
         comment=request.comment,
         evidence=None if evidence is None else Evidence(evidence.ip, evidence.user_agent),
     )
+    return command, opened
 
 
 def answer_key(petition: str, key: bytes, credential: str, client_key: str, route: str, said: bytes) -> AnswerKey:
@@ -102,6 +110,6 @@ def receipt_path(petition: str, signature: str) -> str:
     return f"/petitions/{petition}/signatures/{signature}/receipt"
 
 
-def opening_of(command: RecordSignature) -> dict[str, str]:
+def opening_of(opened: Opened) -> dict[str, str]:
     """What shows that a leaf's commitment is to this identity: nonce and canonical identity, in base64."""
-    return {"nonce": to_base64(command.nonce), "identity": to_base64(command.pii)}
+    return {"nonce": to_base64(opened.nonce), "identity": to_base64(opened.pii)}

@@ -20,6 +20,7 @@ from ledger.migrations import migrate
 from service.database import MIGRATIONS
 from service.embedded.place import Place
 from service.embedded.sharing import shared
+from tests.vaults import EPOCH
 
 # Two cores, shared with a database server: the time of a single example says nothing.
 settings.register_profile("house", deadline=None)
@@ -135,6 +136,7 @@ async def ledger_template(server: DatabaseServer) -> AsyncIterator[str]:
     try:
         migrating = await asyncpg.connect(server.dsn(name))
         await migrate(migrating, MIGRATIONS)
+        await migrating.execute("INSERT INTO vault.epochs VALUES ($1, $2)", EPOCH.number, EPOCH.check)
         await migrating.close()
         yield name
     finally:

@@ -57,6 +57,7 @@ from schemas.events import (
     SignerKind,
     Status,
 )
+from tests.vaults import SEALED
 
 SOURCE = "petitions.example/ledger"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -189,8 +190,7 @@ def signing(petition: str, signer: str, **given: Any) -> RecordSignature:
         signature=fixed_uuid(f"{name}/{nth}"),
         token=token_of(petition, signer),
         signer_ref=fixed_bytes(f"ref {name}", 16),
-        pii=b"{}",
-        nonce=fixed_bytes(f"nonce {name}", 32),
+        identity=SEALED,
         pii_commit=fixed_bytes(f"commit {name}/{nth}", 32),
         **{**said, **given},
     )

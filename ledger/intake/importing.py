@@ -27,6 +27,7 @@ from ledger.intake.refusals import FileRefused
 from ledger.intake.report import Refusal, Report
 from ledger.intake.signature_log import Correction, LogRow, Single, Step
 from ledger.intake.signature_log import row_identity as log_row_identity
+from ledger.vault import RANDOM_BYTES, Epoch, Opened, seal_identity
 from ledger.writer import Writer
 from schemas.commands import (
     Accepted,
@@ -56,8 +57,8 @@ _CLAIMS: Final[dict[str, Claim]] = {"milestone": "milestone", "status": "status"
 class Importer:
     """Imports into one petition as one actor.
 
-    `key` is the petition's own key (see `ledger.identity.petition_key`); `refused` is told each refused row,
-    `progress` the number of rows done so far.
+    `key` is the petition's own key (see `ledger.identity.petition_key`); `epoch` gives the vault's epoch to seal
+    identities under; `refused` is told each refused row, `progress` the number of rows done so far.
     """
 
     writer: Writer
@@ -65,6 +66,7 @@ class Importer:
     actor: str
     key: bytes
     policy: EmailPolicy
+    epoch: Callable[[], Epoch]
     refused: Refusal = lambda line, reason: None
     progress: Callable[[int], None] = lambda done: None
     report: Report = field(default_factory=Report)
@@ -143,16 +145,16 @@ class Importer:
             raise _ReferenceWithoutOrganisation
         token, alias = self._tokens(row)
         pii = canonical_pii(self._identity(row))
-        random = secrets.token_bytes(48)
+        random = secrets.token_bytes(48 + RANDOM_BYTES)
+        signature, opened = uuid7(), Opened(random[16:48], pii)
         return RecordSignature(
             petition=self.petition,
-            signature=uuid7(),
+            signature=signature,
             token=token,
             alias=alias,
             signer_ref=random[:16],
-            pii=pii,
-            nonce=random[16:],
-            pii_commit=pii_commit(random[16:], pii),
+            identity=seal_identity(self.epoch(), signature, opened, random[48:]),
+            pii_commit=pii_commit(opened.nonce, pii),
             confirmed=None,
             channel=row.channel or "import",
             kind="person" if row.organisation is None else "organisation",

@@ -1,15 +1,15 @@
-"""`ledger keys`: show by which keys the log is sealed, and put a new one in the place of the present one."""
+"""`ledger keys`: show by which keys the log is sealed, and put new keys in the places of the present ones."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commandline.session import run, say, tell, tell_json
+from service.commandline.session import WRONG_CALL, run, say, stop, tell, tell_json
 
 if TYPE_CHECKING:
     from service.database import Ledger
 
-app = typer.Typer(no_args_is_help=True, help="The keys that seal the log.")
+app = typer.Typer(no_args_is_help=True, help="The keys that seal the log, and those of the vault.")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -36,22 +36,44 @@ def show(json: Json = False) -> None:
 
 
 @app.command()
-def rotate(json: Json = False) -> None:
-    """Put a new sealing key in the place of the present one, which stays beside it and goes on sealing too.
+def rotate(
+    seal: Annotated[bool, typer.Option("--seal", help="Only the sealing key.")] = False,
+    vault: Annotated[bool, typer.Option("--vault", help="Only the vault's epoch.")] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="With --vault: only make the next epoch, to be copied to other machines.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Put a new sealing key in the place of the present one, and begin a new epoch of the vault.
 
-    For now of the sealing key only: the vault's keys are not rotated by this. A running service seals with the new key
-    from its next head on. Once nobody asks for the old key any more, take its file away: `seal.key.` and its key id.
+    The sealing key before stays beside the new one and goes on sealing too; a running service seals with both from its
+    next head on. Once nobody asks for the old key any more, take its file away: `seal.key.` and its key id.
+
+    The vault's rows are wrapped for the new epoch, and then the old epoch's key is destroyed: what old dumps hold of
+    signers cannot be opened any more. Where that is cut off, the same command goes on.
     """
+    if prepare and not vault:
+        stop(WRONG_CALL, "--prepare goes with --vault.")
 
     async def work(ledger: "Ledger") -> None:
         from service.sealing_keys import rotate_key
+        from service.vault_keys import rotate_vault
 
-        rotated = await rotate_key(ledger)
+        document: dict[str, object] = {}
+        if seal or not vault:
+            rotated = await rotate_key(ledger)
+            document |= {"vkey": rotated.vkey, "retired": None if rotated.retired is None else str(rotated.retired)}
+            if not json:
+                tell(rotated.vkey)
+                if rotated.retired is not None:
+                    say(f"The key before goes on sealing as long as {rotated.retired} is there.")
+        if vault or not seal:
+            kept = await rotate_vault(ledger, say, prepare=prepare)
+            gone = [str(path) for path in kept.destroyed]
+            document["vault"] = {"epoch": kept.epoch, "rewrapped": kept.rewrapped, "destroyed": gone}
+            for path in gone:
+                say(f"Destroyed: {path}. Destroy its copies too.")
         if json:
-            tell_json({"vkey": rotated.vkey, "retired": None if rotated.retired is None else str(rotated.retired)})
-            return
-        tell(rotated.vkey)
-        if rotated.retired is not None:
-            say(f"The key before goes on sealing as long as {rotated.retired} is there.")
+            tell_json(document)
 
     run(work, create=True)

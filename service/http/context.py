@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from ledger.epochs import Epochs
 from service.petition_rules import PetitionRules
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Context:
 
     `public` and `audit` are pools of reader connections, apart from each other so that an audit cannot starve the
     campaign sites; `admin` is None where the role does not serve admins; `started` is of the monotonic clock, seconds.
-    `rules` remembers what never changes about petitions.
+    `rules` remembers what never changes about petitions; `epochs` are the keys that identities are sealed under.
     """
 
     settings: "Settings"
@@ -39,6 +40,10 @@ class Context:
     tokens: "Tokens"
     started: float
     rules: PetitionRules = field(default_factory=PetitionRules)
+    epochs: Epochs = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epochs", self.ledger.epochs())
 
 
 CONTEXT: Final = web.AppKey("context", Context)

@@ -8,7 +8,7 @@ and in no other. This module must never log or repeat anything of a body.
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -17,6 +17,8 @@ from uuid_utils.compat import uuid7
 
 from ledger.email_policy import EmailRefused
 from ledger.identity import NONCE_BYTES, IdentityRefused
+from ledger.keys import KeyUnavailable
+from ledger.vault import RANDOM_BYTES, Epoch, Opened
 from schemas.answers import BatchLineAnswer, SignatureAnswer
 from schemas.commands import Accepted, ConfirmSignature, RecordSignature, Submission, WithdrawSignature
 from schemas.requests import BatchLineRequest, SignatureRequest
@@ -46,6 +48,13 @@ BREATH: Final = 25
 """Lines of a batch that are prepared in one go; between them others are served."""
 
 
+class Asked(NamedTuple):
+    """A signature that is asked for, and what opens its commitment: for the answer alone, should it be recorded."""
+
+    submission: Submission
+    opened: Opened
+
+
 async def sign(request: web.Request) -> web.StreamResponse:
     """Record one signature."""
     context, petition = context_of(request), request.match_info["id"]
@@ -54,7 +63,7 @@ async def sign(request: web.Request) -> web.StreamResponse:
     client_key = idempotency_key(request, needed=True)
     body = await read_json(request, SignatureRequest)
     asked = await _asked(context, principal, await rules_of(context, petition), body, client_key)
-    answer = _answer(asked, await submitted(context.signing, asked))
+    answer = _answer(asked, await submitted(context.signing, asked.submission))
     return respond(status_of(answer), answer)
 
 
@@ -66,12 +75,12 @@ async def sign_batch(request: web.Request) -> web.StreamResponse:
     idempotency_key(request, needed=False)  # the keys of the lines make the batch one that can be sent again
     lines = await read_lines(request)
     rules = await rules_of(context, petition)
-    prepared: list[tuple[str | None, Submission | Problem]] = []
+    prepared: list[tuple[str | None, Asked | Problem]] = []
     for number, line in enumerate(lines):
         if number % BREATH == BREATH - 1:
             await asyncio.sleep(0)
         prepared.append(await _prepared(context, principal, rules, line))
-    asked = [each for _, each in prepared if isinstance(each, Submission)]
+    asked = [each.submission for _, each in prepared if isinstance(each, Asked)]
     outcomes = iter(await asyncio.shield(asyncio.ensure_future(context.signing.submit_all(asked))))
     results = []
     for client_key, each in prepared:
@@ -114,7 +123,7 @@ async def _follow(
 
 async def _prepared(
     context: Context, principal: Principal, rules: Rules, line: bytes
-) -> tuple[str | None, Submission | Problem]:
+) -> tuple[str | None, Asked | Problem]:
     """A line's key, where it has one, and what it asks or why it cannot."""
     client_key: str | None = None
     try:
@@ -127,32 +136,45 @@ async def _prepared(
 
 async def _asked(
     context: Context, principal: Principal, rules: Rules, body: SignatureRequest, client_key: str | None
-) -> Submission:
+) -> Asked:
     """The submission of a signature: the same for a line of a batch and a request of its own. Raises Problem."""
-    fresh = Fresh(uuid7(), secrets.token_bytes(SIGNER_REF_BYTES), secrets.token_bytes(NONCE_BYTES))
-    command: RecordSignature | None = None
+    random = secrets.token_bytes
+    fresh = Fresh(uuid7(), random(SIGNER_REF_BYTES), random(NONCE_BYTES), random(RANDOM_BYTES))
+    made: tuple[RecordSignature, Opened] | None = None
     wrong: Invalid | None = None
+    epoch = _epoch(context)
     try:
-        command = recording(body, rules, principal.actor, fresh)
+        made = recording(body, rules, epoch, principal.actor, fresh)
     except EmailRefused as refusal:
         wrong = Invalid("/signer/email", str(refusal))
     except IdentityRefused as refusal:
         wrong = Invalid("/organisation/name" if body.signer is None else "/signer/ref", str(refusal))
-    if command is None:  # outside the handlers: what was raised must not travel with the problem
+    if made is None:  # outside the handlers: what was raised must not travel with the problem
         assert wrong is not None
         raise Problem("validation-failed", "The body is not what this route takes.", errors=(wrong,))
+    command, opened = made
     route = f"POST /petitions/{rules.petition}/signatures"
-    return await keyed(context, Submission(command, principal.actor), client_key, route=route, said=body.said())
+    submission = Submission(command, principal.actor)
+    return Asked(await keyed(context, submission, client_key, route=route, said=body.said()), opened)
 
 
-def _answer(asked: Submission, outcome: Accepted) -> dict[str, Any]:
+def _epoch(context: Context) -> Epoch:
+    """The epoch of the vault to seal under. Raises Problem `unavailable`."""
+    try:
+        return context.epochs.newest()
+    except KeyUnavailable:
+        pass  # refused below, outside the handler: what was raised names a file
+    raise Problem("unavailable", "The service lacks a key.")
+
+
+def _answer(asked: Asked, outcome: Accepted) -> dict[str, Any]:
     """What the site is told: the ledger's answer, where the receipt is to be had, and the opening where this very
     asking made the signature."""
-    command, answer = asked.command, outcome.answer
+    command, answer = asked.submission.command, outcome.answer
     assert isinstance(command, RecordSignature)
     told = {**answer, "receipt": receipt_path(command.petition, answer["signature"])}
     if answer["signature"] == str(command.signature) and "duplicate" not in answer:
-        told["opening"] = opening_of(command)
+        told["opening"] = opening_of(asked.opened)
     return told
 
 

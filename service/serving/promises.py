@@ -1,8 +1,9 @@
 """What a service refuses to start on: settings that contradict what the ledger promises.
 
 Acknowledged means durable, so the server must write through to the disk; events never change, so the login must not be
-one that could change them; nobody counts twice, so the vault's key must be the one that signers are known again by;
-nothing of a fault is told to clients, so asyncio must not be in debug mode.
+one that could change them; nobody counts twice, so the vault's key must be the one that signers are known again by; what is sealed can be opened,
+so the keys of the vault's epochs must be there; nothing of a fault is told to clients, so asyncio must not be in debug
+mode.
 
 This module must never repair a setting, and never let a service start because it could not be asked.
 """
@@ -14,6 +15,7 @@ import asyncpg
 
 from ledger.identity import key_check
 from ledger.keys import KeyUnavailable, load_root_key
+from ledger.rewrapping import stated_epochs, wrong_epoch
 from ledger.sql_files import queries
 from service.database import Ledger, Unavailable
 
@@ -51,21 +53,25 @@ async def broken(ledger: Ledger) -> list[str]:
     elif login["is_owner"]:
         sentences.append("The login owns the tables, or may. Give the service one that only takes the ledger's roles.")
     else:
-        sentences += await _of_the_key(ledger)
+        sentences += await _of_the_keys(ledger)
     return sentences
 
 
-async def _of_the_key(ledger: Ledger) -> list[str]:
-    """What is wrong with the vault's key. Raises Unavailable."""
+async def _of_the_keys(ledger: Ledger) -> list[str]:
+    """What is wrong with the vault's keys. Raises Unavailable."""
     connection = await ledger.connect("ledger_signing")
     try:
         stated = await connection.fetchval(queries("service", "serving/sql/promises.sql")["stated_key"])
+        epochs = await stated_epochs(connection)
     finally:
         await connection.close()
-    if stated is None:
+    if stated is None or not epochs:
         return ["The ledger has no vault key yet: run `ledger migrate` with LEDGER_VAULT_KEY_FILE first."]
     try:
         key = load_root_key(ledger.key_file)
     except KeyUnavailable as error:
         return [f"The vault's key is not to be had: {error}."]
-    return [] if key_check(key) == stated else [f"{ledger.key_file} is not the key that this ledger was made with."]
+    if key_check(key) != stated:
+        return [f"{ledger.key_file} is not the key that this ledger was made with."]
+    wrong = wrong_epoch(ledger.epochs(), epochs)
+    return [] if wrong is None else [f"A key of the vault's epochs is not to be had: {wrong}."]

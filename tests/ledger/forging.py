@@ -46,7 +46,7 @@ COLUMNS: Final[dict[Table, tuple[str, ...]]] = {
     ),
     "signers": ("petition", "token", "signer_ref", "signature"),
     "aliases": ("petition", "alias", "token"),
-    "identities": ("signature", "pii", "nonce"),
+    "identities": ("signature", "pii", "nonce", "epoch", "wrapped_key", "sealed"),
     "import_keys": ("petition", "key", "position", "signature"),
     "answers": ("credential", "petition", "key", "fingerprint", "answer", "signature", "recorded"),
     "corrections": (

@@ -17,6 +17,7 @@ from schemas.commands import (
     WithdrawSignature,
 )
 from schemas.events import Acceptance, IdentityPolicy, PetitionOpened
+from tests.vaults import SEALED
 
 SOURCE = "petitions.example/ledger"
 PETITION = "keep-the-library"
@@ -65,8 +66,7 @@ def recording(signer: str, n: int = 1, petition: str = PETITION, **said: Any) ->
         signature=some_id(name),
         token=some_bytes(f"{petition}/{signer}", 16),
         signer_ref=some_bytes(f"ref/{name}", 16),
-        pii=b'{"ref":"r"}',
-        nonce=some_bytes(f"nonce/{name}", 32),
+        identity=SEALED,
         pii_commit=some_bytes(f"commit/{name}", 32),
         confirmed=None,
         channel="site",

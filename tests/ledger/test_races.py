@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.ledger.submissions import (
     withdrawing,
 )
 from tests.ledger.writing import RUN, reasons, stored, writer
+from tests.vaults import SEALED
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -206,8 +208,9 @@ async def test_a_tailer_skips_nothing(petition: LedgerDatabase) -> None:
 
     async def write(name: str) -> None:
         async with writer(petition, bound=4) as site:
+            broken = replace(SEALED, wrapped_key=b"short")
             # A batch with a row that the database refuses is rolled back after positions were taken.
-            asked = [by_site(recording(f"{name} {n}", nonce=b"n" * (31 if n % 10 == 9 else 32))) for n in range(200)]
+            asked = [by_site(recording(f"{name} {n}", identity=broken if n % 10 == 9 else SEALED)) for n in range(200)]
             outcomes = await site.submit_all(asked)
         assert set(reasons(outcomes)) == set(range(9, 200, 10))
 

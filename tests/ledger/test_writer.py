@@ -32,6 +32,7 @@ from tests.ledger.submissions import (
     withdrawing,
 )
 from tests.ledger.writing import RUN, SIGN, reasons, stored, until, writer
+from tests.vaults import SEALED
 
 # -- one culprit -------------------------------------------------------------------------------------------------------
 
@@ -56,7 +57,7 @@ CULPRITS: dict[str, tuple[Callable[[Submission], Submission], str]] = {
     "an argument that the driver cannot send": (with_command(token="text"), "refused"),
     "a text that the driver cannot send": (with_credential("\ud800"), "refused"),
     "a text that the server cannot read": (with_credential("\0"), "refused"),
-    "a row that breaks a constraint": (with_command(nonce=b"short"), "refused"),
+    "a row that breaks a constraint": (with_command(identity=replace(SEALED, wrapped_key=b"short")), "refused"),
     "a row that breaks a key": (with_command(signature=some_id("taken before")), "refused"),
 }
 

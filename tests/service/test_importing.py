@@ -10,11 +10,11 @@ import pytest
 
 from ledger.connecting import Connection
 from ledger.intake.report import Report
-from ledger.keys import load_or_create_root_key
 from service.database import Ledger
 from service.importing import ImportRefused, import_log, import_page, read_page
 from service.opening import opening
 from tests.conftest import LedgerDatabase
+from tests.vaults import lay_keys
 
 LOG = """\
 at,kind,signer,reason,country
@@ -61,7 +61,7 @@ class Killed(Exception):
 @pytest.fixture
 def ledger(ledger_database: LedgerDatabase, tmp_path: Path) -> Ledger:
     key_file = tmp_path / "vault.key"
-    load_or_create_root_key(key_file)
+    lay_keys(key_file)
     return Ledger(ledger_database.url, "test.example/ledger", key_file)
 
 

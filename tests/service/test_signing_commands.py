@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from ledger.email_policy import STANDARD_1, EmailRefused
 from ledger.identity import Email, Organisation, Ref, petition_key
+from ledger.vault import RANDOM_BYTES, open_identity
 from schemas.canonical import from_base64, parse
 from schemas.commands import Evidence, RecordSignature
 from schemas.requests import SignatureRequest
 from service.signing import Fresh, Rules, answer_key, identity_of, opening_of, receipt_path, recording
+from tests.vaults import EPOCH
 
 RULES = Rules("keep-the-library", STANDARD_1, petition_key(bytes(32), "keep-the-library"))
-FRESH = Fresh(UUID("01890a5d-ac96-774b-bcce-b302099a8057"), b"r" * 16, bytes(range(32)))
+FRESH = Fresh(UUID("01890a5d-ac96-774b-bcce-b302099a8057"), b"r" * 16, bytes(range(32)), bytes(range(RANDOM_BYTES)))
 SITE, OTHER_SITE = "site:9c1e04", "site:7a01fe"
 LETTERS = st.from_regex("[a-z]{1,8}", fullmatch=True)
 
@@ -27,7 +29,7 @@ def request(**said: Any) -> SignatureRequest:
 
 
 def command(site: str = SITE, **said: Any) -> RecordSignature:
-    return recording(request(**said), RULES, site, FRESH)
+    return recording(request(**said), RULES, EPOCH, site, FRESH)[0]
 
 
 def test_everything_that_is_said_is_in_the_command() -> None:
@@ -43,7 +45,11 @@ def test_everything_that_is_said_is_in_the_command() -> None:
         comment="Because.",
         evidence={"ip": "2001:DB8::1"},
     )
-    assert parse(made.pii) == {"email": "Jane@ex.org", "name": "Jane", "postcode": "N1 1AA"}
+    assert parse(open_identity(EPOCH, FRESH.signature, made.identity).pii) == {
+        "email": "Jane@ex.org",
+        "name": "Jane",
+        "postcode": "N1 1AA",
+    }
     assert (made.country, made.region, made.channel, made.kind) == ("GB", "W7", "paper", "person")
     assert (made.confirmed, made.text_version, made.answers, made.imported) == (False, 2, {"ban": "yes"}, False)
     assert made.at is not None
@@ -84,8 +90,9 @@ def test_a_reference_is_the_sites_own(ref: str) -> None:
 
 def test_an_opening_shows_what_a_commitment_is_to() -> None:
     """If nonce and identity are taken out of an opening, then the commitment can be computed by hand."""
-    made = command(signer={"email": "jane@ex.org"})
-    opening = opening_of(made)
+    made, opened = recording(request(signer={"email": "jane@ex.org"}), RULES, EPOCH, SITE, FRESH)
+    assert open_identity(EPOCH, made.signature, made.identity) == opened
+    opening = opening_of(opened)
     nonce, identity = from_base64(opening["nonce"]), from_base64(opening["identity"])
     assert hmac.digest(nonce, b"petition-ledger/pii-commit/v1\x00" + identity, "sha256") == made.pii_commit
 
@@ -124,3 +131,13 @@ def test_what_the_client_sent_as_a_key_is_not_kept() -> None:
 def test_a_receipt_has_a_path() -> None:
     """If a signature is recorded, then its receipt will be at a path of its own."""
     assert receipt_path("a", "s") == "/petitions/a/signatures/s/receipt"
+
+
+def test_a_command_shows_nothing_of_the_identity() -> None:
+    """If a command is shown, or what was random in it, then neither identity nor nonce nor a key is in it."""
+    made, opened = recording(request(signer={"email": "canary@ex.org", "name": "canary"}), RULES, EPOCH, SITE, FRESH)
+    for shown in (repr(made), repr(opened), repr(made.identity), repr(FRESH), repr(EPOCH), repr(RULES)):
+        assert "canary" not in shown
+        assert repr(FRESH.nonce)[2:-1] not in shown
+        assert repr(FRESH.sealing)[2:40] not in shown
+    assert b"canary" not in made.identity.sealed + made.identity.wrapped_key

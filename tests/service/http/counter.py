@@ -14,7 +14,6 @@ from aiohttp import web
 
 from ledger.access import TokenRole, create_token
 from ledger.connecting import Role, connect, settings
-from ledger.keys import load_or_create_root_key
 from ledger.writer import Writer
 from schemas.commands import Accepted, Command, Submission
 from service.credentials import Tokens
@@ -28,6 +27,7 @@ from service.settings import Settings
 from service.snapshots import Snapshots
 from tests.conftest import LedgerDatabase
 from tests.ledger.submissions import SOURCE
+from tests.vaults import lay_keys
 
 PATIENCE = 10.0
 """Seconds after which a test gives up waiting for a condition."""
@@ -142,8 +142,7 @@ async def counter(
     tokens: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Counter]:
     """Serve until the block ends. `writer` and `tokens` change how those two are made."""
-    load_or_create_root_key(directory / "vault.key")
-    ledger = Ledger(database.url, SOURCE, directory / "vault.key")
+    ledger = Ledger(database.url, SOURCE, lay_keys(directory / "vault.key"))
 
     def usual(role: Role) -> Writer:
         return Writer(lambda: connect(database.url, role), role, SOURCE)

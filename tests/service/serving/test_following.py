@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ledger.identity import key_check
-from ledger.keys import load_or_create_root_key
+from ledger.keys import load_root_key
 from projections.projector import CheckpointAhead, catch_up, checkpoint
 from schemas.commands import Accepted, ChangeAcceptance, Submission
 from service.database import Ledger
@@ -24,6 +24,7 @@ from service.serving.waiting import cancelled
 from tests.conftest import LedgerDatabase
 from tests.ledger.submissions import ADMIN, PETITION, SOURCE, opening, recording
 from tests.ledger.writing import RUN, writer
+from tests.vaults import lay_keys
 
 ENDED = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -233,7 +234,7 @@ async def test_a_superuser_or_an_owner_is_refused(ledger_database: LedgerDatabas
     """If the login could change the log unseen, then the service does not start with it; one that only takes the
     ledger's roles is fine."""
     admin = ledger_database.superuser
-    key = load_or_create_root_key(tmp_path / "vault.key")
+    key = load_root_key(lay_keys(tmp_path / "vault.key"))
     await admin.execute("SELECT ledger.state_key($1)", key_check(key))
     assert "superuser" in " ".join(await broken(ledger_of(ledger_database)))
     for login, roles, word in (
