@@ -9,7 +9,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 LOCK := $(COMPILE) --python-version 3.11 pyproject.toml --extra embedded --group build
 
-.PHONY: bench bench-serving contract help interop lock stops venv venv-dev venv-interop demo test test-fast lint
+.PHONY: bench bench-auditing bench-serving contract help interop lock stops venv venv-dev venv-interop demo test test-fast lint
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -24,8 +24,8 @@ demo: ## a ledger of its own with the demonstration petitions, served until Ctrl
 	@$(PYTHON) bin/make_venv.py --step 1/5
 	@$(BIN)/ledger demo $(DEMO_ARGS)
 
-test: venv-dev ## the whole test suite, against a real PostgreSQL that it starts itself (TEST_ARGS go to pytest)
-	@$(BIN)/python -m pytest $(TEST_ARGS)
+test: venv-dev ## the whole test suite, in two processes, each with a real PostgreSQL that it starts (TEST_ARGS go to pytest)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 
 test-fast: venv-dev ## the pure part of the suite: seconds, no server
 	@$(BIN)/python -m pytest -m "not database" $(TEST_ARGS)
@@ -45,6 +45,9 @@ lint: venv-dev ## ruff, mypy --strict, the import contracts, unused dependencies
 
 bench: venv-dev ## rates of importing, projecting, rebuilding and replaying, beside a peer in the same run (BENCH_ARGS=ROWS RUNS)
 	@$(BIN)/python -m bench.rates $(BENCH_ARGS)
+
+bench-auditing: venv-dev ## sealing beside an import, export, verifying, beside one pass of SHA-256 (BENCH_ARGS=ROWS)
+	@$(BIN)/python -m bench.auditing $(BENCH_ARGS)
 
 bench-serving: venv-dev ## signatures and reads a second over HTTP, beside a bare handler (BENCH_ARGS="30 --kill"; needs wrk)
 	@$(BIN)/python -m bench.serving $(BENCH_ARGS)
