@@ -101,7 +101,7 @@ async def test_a_key_that_others_may_read_is_told(place: Ledger) -> None:
 @pytest.mark.database
 def test_the_command_makes_shows_and_rotates(tmp_path: Path) -> None:
     """If `ledger keys` is called on an empty place, then it makes the key and prints verifier keys alone, a line each;
-    help says that only the sealing key is rotated."""
+    help says that the vault's epoch is rotated too."""
     with home_for_a_server() as home:
         shown = ledger(home, "keys", "show", LEDGER_ORIGIN=ORIGIN)
         assert (shown.code, shown.err) == (0, "")
@@ -113,7 +113,7 @@ def test_the_command_makes_shows_and_rotates(tmp_path: Path) -> None:
         again = ledger(home, "keys", "show", "--json", LEDGER_ORIGIN=ORIGIN)
         assert again.lines == ['{"vkeys":["%s","%s"]}' % (rotated.lines[0], shown.lines[0])]  # noqa: UP031
         helped = ledger(home, "keys", "rotate", "--help")
-        assert "the sealing key only" in " ".join(helped.out.split())
+        assert "begin a new epoch of the vault" in " ".join(helped.out.split())
         (home / "keys" / "seal.key").chmod(0o640)
         refused = ledger(home, "keys", "show", LEDGER_ORIGIN=ORIGIN)
         assert refused.code == 3
