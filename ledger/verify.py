@@ -1085,14 +1085,15 @@ def compare_rows(report: Report, name: str, data: bytes, expected: list[Row], he
     wanted = {tuple(row[column] for column in columns): row for row in expected}
     try:
         document = loads(data)
+        canonical = render(document) + b"\n" == data
         rows = document.pop("rows")
         found = {tuple(row[column] for column in columns): (row, render(row)) for row in rows}
         typed = all(type(row[column]) is type_ for row in rows for column, type_ in columns.items())
-        if not typed or len(found) != len(rows) or not data.endswith(b"}\n"):
+        if not canonical or not typed or len(found) != len(rows):
             raise ValueError
         stated = render(document)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        report.find("projection", None, where, "it is no document of a projection, or names a row twice")
+        report.find("projection", None, where, "it is no canonical document of rows, or names one twice")
         return 0
     if stated != render({"projection": name, "version": 1, "as_of_position": head.size, "root": to_base64(head.root)}):
         report.find("projection", None, where, "it is not the projection at the newest head")
