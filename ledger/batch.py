@@ -8,7 +8,7 @@ Pure: the time is the batch's own, read from the database under the head lock; i
 This module must never be used twice for one transaction: what it gathered was true at one head only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, assert_never
 from uuid import UUID
@@ -18,29 +18,30 @@ import orjson
 from ledger import correction as corrections
 from ledger import petition as petitions
 from ledger import signature as signatures
+from ledger.correcting import Correcting
 from ledger.drafts import (
     CORRECTION_EXISTS,
     EPOCH_RETIRED,
     HOLDS_ALREADY,
-    NO_CORRECTION,
     NO_PETITION,
     NO_SIGNATURE,
     NO_SIGNER,
-    NOTHING_LEFT,
     OBSERVED,
     AsIs,
     Decision,
 )
-from ledger.evolution import Evolution
 from ledger.state import NEVER_PUBLISHED, CorrectionState, Member, PetitionState, SignatureState, SignerState
 from schemas.commands import (
     Accepted,
+    ApproveCorrection,
+    CancelCorrection,
     ChangeAcceptance,
     ConfirmSignature,
     ContinueCorrection,
     CorrectImported,
     DeclareStatus,
     ObserveCount,
+    OpenCorrection,
     OpenPetition,
     Outcome,
     PostUpdate,
@@ -56,7 +57,7 @@ SYSTEM = "system"
 KEY_REUSED = Refused("idempotency-key-reused", "key-reused", "The idempotency key was used for another request.")
 
 
-class Batch(Evolution):
+class Batch(Correcting):
     """What one transaction will append, decided submission by submission."""
 
     def close_due_petitions(self) -> None:
@@ -110,6 +111,12 @@ class Batch(Evolution):
                 return self._follow(petition, submission, command, signatures.withdraw)
             case CorrectImported():
                 return self._correct(petition, command, actor), None
+            case OpenCorrection():
+                return self._open_correction(petition, command, actor), None
+            case ApproveCorrection():
+                return self._approve(petition, command, actor), None
+            case CancelCorrection():
+                return self._cancel(petition, command, actor), None
             case ContinueCorrection():
                 return self._continue(petition, command), None
             case RevisePetition():
@@ -172,7 +179,8 @@ class Batch(Evolution):
             (command.signature, None, None, sealed.epoch, sealed.wrapped_key, sealed.sealed)  # nothing of it plain
         )
         if command.evidence is not None:
-            self._evidence.append((command.signature, command.evidence.ip, command.evidence.user_agent))
+            found = command.evidence
+            self._evidence.append((command.signature, found.ip, found.user_agent, found.email_domain, found.name_token))
         if command.comment is not None:
             self._comments.append((command.signature, command.comment))
         return Accepted(_about(self.known.signatures[command.signature])), command.signature
@@ -301,6 +309,7 @@ class Batch(Evolution):
             conditions=(corrections.IMPORTED,),
             approval="exempt",
             at=command.at,
+            now=self.now,
         )
         self._evolve(petition, frozen.opened, actor)
         self.known.corrections[command.correction] = frozen.correction
@@ -321,17 +330,6 @@ class Batch(Evolution):
                 "position": self.position,
             }
         )
-
-    def _continue(self, petition: PetitionState, command: ContinueCorrection) -> Outcome:
-        correction = self.known.corrections.get(command.correction)
-        if correction is None or correction.petition != petition.petition or correction.state != "running":
-            return NO_CORRECTION
-        to_do = [m for m in self.known.members.get(command.correction, []) if m.outcome is None]
-        if not to_do:
-            return NOTHING_LEFT
-        self._apply_members(petition, correction, to_do[: corrections.CHUNK])
-        remaining = correction.matched - correction.applied - correction.skipped
-        return Accepted({"correction": str(command.correction), "remaining": remaining, "position": self.position})
 
     def _falls_behind(self, petition: PetitionState, command: CorrectImported) -> bool:
         """Catch up for a correction's rows, by a chunk at most; whether more than that was to do."""
@@ -355,23 +353,6 @@ class Batch(Evolution):
 
     def _to_do(self, state: SignatureState) -> list[Member]:
         return [member for member in self.known.unsettled.get(state.signature, ()) if member.outcome is None]
-
-    def _apply_members(self, petition: PetitionState, correction: CorrectionState, members: Sequence[Member]) -> None:
-        for member in members:
-            decision = corrections.judge_member(correction, self.known.signatures[member.signature], self.now)
-            if isinstance(decision, AsIs | Refused):
-                member.outcome = "skipped"
-                correction.skipped += 1
-            else:
-                for each in decision:
-                    self._evolve(petition, each, correction.actor)
-                member.outcome = "applied"
-                correction.applied += 1
-            self._members[member.correction, member.ordinal] = member
-        for done in corrections.complete_when_done(correction):
-            self._evolve(petition, done, correction.actor)
-            correction.state = "completed"
-        self._corrections[correction.correction] = correction
 
 
 def _about(state: SignatureState) -> dict[str, Any]:

@@ -90,3 +90,17 @@ CORRECTION_EXISTS: Final = Refused(
 NO_CORRECTION: Final = Refused(
     "not-found", "unknown-correction", "The petition has no such correction that is running."
 )
+NO_SUCH_CORRECTION: Final = Refused("not-found", "unknown-correction", "The petition has no such correction.")
+NOTHING_MATCHES: Final = Refused("invalid-transition", "nothing-matches", "There is no signature to correct.")
+ANOTHER_SET: Final = Refused("digest-mismatch", "digest-mismatch", "The set is not the one of this digest.")
+OWN_CORRECTION: Final = Refused(
+    "forbidden", "own-correction", "A correction is approved by another principal than the one that opened it."
+)
+NOT_PROPOSED: Final = Refused("invalid-transition", "not-proposed", "The correction waits for no approval.")
+ENDED: Final = Refused("invalid-transition", "ended", "The correction has ended.")
+NOT_ENDED: Final = Refused("invalid-transition", "not-ended", "A correction is reversed once it has ended.")
+REVERSED_ALREADY: Final = Refused("invalid-transition", "reversed-already", "The correction is reversed already.")
+OF_A_FILE: Final = Refused(
+    "invalid-transition", "of-a-file", "A file states this correction: importing the file again finishes it."
+)
+HOLDS_NOTHING: Final = Refused("invalid-transition", "holds-nothing", "What it lifts is no correction that holds.")

@@ -55,9 +55,10 @@ class Evolution:
         self._answers: list[tuple[Any, ...]] = []
         self._corrections: dict[UUID, CorrectionState] = {}
         self._members: dict[tuple[UUID, int], Member] = {}
-        self._evidence: list[tuple[UUID, str | None, str | None]] = []
+        self._evidence: list[tuple[UUID, str | None, str | None, str | None, bytes | None]] = []
         self._comments: list[tuple[UUID, str]] = []
         self._texts: list[tuple[str, int, str]] = []
+        self._kept_corrections: list[tuple[UUID, list[UUID] | None, str, str | None]] = []
 
     @property
     def is_empty(self) -> bool:
@@ -83,11 +84,16 @@ class Evolution:
         """The arguments of `ledger.keep_beside`: columns of what the vault keeps with new signatures. Else empty."""
         if not self._evidence and not self._comments:
             return ()
-        return *_columns(self._evidence, 3), *_columns(self._comments, 2)
+        return *_columns(self._evidence, 5), *_columns(self._comments, 2)
 
     def texts(self) -> tuple[list[Any], ...]:
         """The arguments of `ledger.keep_texts`: columns of the texts that petitions got. Else empty."""
         return _columns(self._texts, 3) if self._texts else ()
+
+    def kept_corrections(self) -> list[tuple[Any, ...]]:
+        """The arguments of a `ledger.keep_correction` for each correction that was opened: its members, where the batch
+        does not hold them, its public rule, and what it searched for."""
+        return list(self._kept_corrections)
 
     def _evolve(self, petition: PetitionState | None, draft: Draft, actor: str, opens: str = "") -> PetitionState:
         """Give a draft its place and its bytes, and move the state on."""

@@ -5,11 +5,12 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from itertools import chain
 from typing import Any, assert_never
 from uuid import UUID
 
-from ledger.correction import CHUNK
+from ledger.correction import ALONE, CHUNK
 from ledger.state import (
     CorrectionState,
     Known,
@@ -20,12 +21,15 @@ from ledger.state import (
     SignerState,
 )
 from schemas.commands import (
+    ApproveCorrection,
+    CancelCorrection,
     ChangeAcceptance,
     ConfirmSignature,
     ContinueCorrection,
     CorrectImported,
     DeclareStatus,
     ObserveCount,
+    OpenCorrection,
     OpenPetition,
     PostUpdate,
     PublishCount,
@@ -36,10 +40,12 @@ from schemas.commands import (
 )
 
 READ_STATE = (
-    "SELECT (s).*, (u).running, (u).members AS unsettled, served, retired_epoch"
+    "SELECT (s).*, (u).running, (u).members AS unsettled, served, opened_lately, reversals, retired_epoch"
     " FROM ledger.read_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s,"
     " LATERAL ledger.unsettled_members($12, (s).signatures) AS u,"
-    " ledger.served_counts($13, $14) AS served, ledger.retired_epoch() AS retired_epoch"
+    " ledger.served_counts($13, $14) AS served,"
+    " ledger.opened_lately($15, $16) AS opened_lately, ledger.reversals_of($17) AS reversals,"
+    " ledger.retired_epoch() AS retired_epoch"
 )
 
 
@@ -58,6 +64,9 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
     importing: dict[str, None] = {}
     served_ids: list[str] = []
     served: list[int] = []
+    opening_ids: list[str] = []
+    opening: list[str] = []
+    reversed_: list[UUID] = []
     for submission in submissions:
         command = submission.command
         ids[command.petition] = None
@@ -89,7 +98,14 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
                     tokens.append(token)
                     import_ids.append(command.petition)
                     imports.append(row)
-            case ContinueCorrection():
+            case OpenCorrection():
+                opening_ids.append(command.petition)
+                opening.append(submission.actor)
+                corrections.extend(each for each in (command.correction, command.lifts, command.reverses) if each)
+                reversed_.extend([] if command.reverses is None else [command.reverses])
+                if len(command.signatures) <= ALONE:  # it may be applied at once
+                    named.extend(command.signatures)
+            case ApproveCorrection() | CancelCorrection() | ContinueCorrection():
                 corrections.append(command.correction)
             case PublishCount():
                 served_ids.append(command.petition)
@@ -103,7 +119,7 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
         token_ids.extend([command.petition] * (len(tokens) - len(token_ids)))
     return (
         list(ids), token_ids, tokens, named, import_ids, imports, credentials, answer_ids, answer_keys, corrections,
-        CHUNK, list(importing), served_ids, served,
+        CHUNK, list(importing), served_ids, served, opening_ids, opening, reversed_,
     )  # fmt: skip
 
 
@@ -128,12 +144,13 @@ def known(row: Mapping[str, Any]) -> Known:
         },
         corrections={
             state["correction"]: CorrectionState.of(state)
-            for state in chain(row["corrections"] or (), row["running"] or ())
+            for state in chain(row["corrections"] or (), row["running"] or (), row["reversals"] or ())
         },
         members=_grouped(members.values(), by=lambda member: member.correction),
         unsettled=_grouped(
             [members.get(place, each) for place, each in unsettled.items()], by=lambda member: member.signature
         ),
+        opened_lately=_opened(row["opened_lately"] or ()),
         published={
             each["id"]: PublishedState(each["last"], each["last_count"], each["last_as_of"])
             for each in row["served"] or ()
@@ -142,6 +159,13 @@ def known(row: Mapping[str, Any]) -> Known:
         retired_epoch=row["retired_epoch"],
         counts={(each["id"], each["as_of"]): each["count"] for each in row["served"] or ()},
     )
+
+
+def _opened(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[tuple[datetime, int]]]:
+    opened: dict[tuple[str, str], list[tuple[datetime, int]]] = {}
+    for row in rows:
+        opened.setdefault((row["id"], row["actor"]), []).append((row["opened"], row["matched"]))
+    return opened
 
 
 def _grouped(members: Iterable[Member], by: Callable[[Member], UUID]) -> dict[UUID, list[Member]]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from schemas.events import Acceptance
+from schemas.events import Acceptance, Approval
 from schemas.instants import format_instant, parse_instant
 
 
@@ -193,7 +193,7 @@ class SignerState:
 
 @dataclass(slots=True)
 class CorrectionState:
-    """One correction and how far it has come."""
+    """One correction and how far it has come. `opened` is when its opening was recorded."""
 
     correction: UUID
     petition: int
@@ -206,6 +206,11 @@ class CorrectionState:
     matched: int
     applied: int
     skipped: int
+    digest: str = ""
+    approval: Approval = "exempt"
+    approver: str | None = None
+    reverses: UUID | None = None
+    opened: datetime | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -226,6 +231,11 @@ class CorrectionState:
             self.matched,
             self.applied,
             self.skipped,
+            self.digest,
+            self.approval,
+            self.approver,
+            self.reverses,
+            self.opened,
         )
 
     @property
@@ -280,6 +290,9 @@ class Known:
     members: dict[UUID, list[Member]] = field(default_factory=dict)
     unsettled: dict[UUID, list[Member]] = field(default_factory=dict)
     """By signature: what running imported corrections have still to do to it, the oldest correction first."""
+    opened_lately: dict[tuple[str, str], list[tuple[datetime, int]]] = field(default_factory=dict)
+    """By petition's id and actor: when this actor opened corrections there within the last day, and
+    over how many signatures."""
     published: dict[str, PublishedState] = field(default_factory=dict)
     """Of petitions of which a count is to be published: the last one that was, if any."""
     retired_epoch: int = 0

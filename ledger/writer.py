@@ -37,7 +37,8 @@ APPEND: Final[dict[str, str]] = {
     "ledger_admin": "SELECT ledger.append_admin($1, $2, $3, $4)",
     "ledger_privacy": "SELECT ledger.append_privacy($1, $2, $3, $4)",
 }
-KEEP_BESIDE: Final = "SELECT ledger.keep_beside($1, $2, $3, $4, $5)"
+KEEP_BESIDE: Final = "SELECT ledger.keep_beside($1, $2, $3, $4, $5, $6, $7)"
+KEEP_CORRECTION: Final = "SELECT ledger.keep_correction($1, $2, $3, $4)"
 KEEP_TEXTS: Final = "SELECT ledger.keep_texts($1, $2, $3)"
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 LOCK_HEAD: Final = "SELECT position, recorded, origin FROM ledger.lock_head()"
@@ -209,6 +210,8 @@ class Writer:
                     await connection.execute(KEEP_BESIDE, *beside)
                 if texts := batch.texts():
                     await connection.execute(KEEP_TEXTS, *texts)
+                for kept in batch.kept_corrections():
+                    await connection.execute(KEEP_CORRECTION, *kept)
                 committed = await connection.execute("COMMIT")
                 assert committed == "COMMIT"
             # Committed. From here a crash loses nothing.

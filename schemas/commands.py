@@ -13,7 +13,17 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from schemas.events import Acceptance, Channel, Claim, PetitionOpened, PetitionRevised, Reason, SignerKind, Status
+from schemas.events import (
+    Acceptance,
+    Channel,
+    Claim,
+    CorrectionKind,
+    PetitionOpened,
+    PetitionRevised,
+    Reason,
+    SignerKind,
+    Status,
+)
 from schemas.problems import Problem
 from schemas.sealed import SealedIdentity
 
@@ -100,11 +110,14 @@ class PublishCount:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Where a signature came from, as its site saw it: for the vault alone, where it expires. `ip` is an address in the
-    one form of its kind. At least one of the two is there."""
+    """Where a signature came from: for the vault alone, where it expires. `ip` is an address in the one form of its
+    kind; `email_domain` in that of the petition's policy; `name_token` a keyed hash of the signer's name, 16 bytes. At
+    least one of them is there."""
 
     ip: str | None
     user_agent: str | None
+    email_domain: str | None = None
+    name_token: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +194,54 @@ class CorrectImported:
 
 
 @dataclass(frozen=True, slots=True)
-class ContinueCorrection:
-    """Apply the next chunk of an opened correction."""
+class OpenCorrection:
+    """Hold, or reinstate, exactly these signatures, in this order; none occurs twice.
+
+    `digest` is theirs (`ledger.correction.digest`), `expected` that of the preview that the asker has seen, if any.
+    `conditions` are the kinds of condition by which they were found; `searched` what these searched for, in JSON, for
+    the vault alone. `rule` is public, in words; the event says its SHA-256. `lifts` and `reverses` name corrections.
+    `told` is what the asker is told beside the ledger's own answer.
+    """
 
     petition: str
     correction: UUID
+    kind: CorrectionKind
+    reason: Reason
+    rule: str
+    signatures: tuple[UUID, ...]
+    digest: str
+    conditions: tuple[str, ...]
+    searched: str | None = None
+    expected: str | None = None
+    lifts: UUID | None = None
+    reverses: UUID | None = None
+    told: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveCorrection:
+    """A second principal approves the frozen set of this digest."""
+
+    petition: str
+    correction: UUID
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelCorrection:
+    """Stop a correction where it is."""
+
+    petition: str
+    correction: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueCorrection:
+    """Apply the next chunk of an opened correction: at most so many members."""
+
+    petition: str
+    correction: UUID
+    at_most: int = 1000
 
 
 Command = (
@@ -200,6 +256,9 @@ Command = (
     | ConfirmSignature
     | WithdrawSignature
     | CorrectImported
+    | OpenCorrection
+    | ApproveCorrection
+    | CancelCorrection
     | ContinueCorrection
 )
 

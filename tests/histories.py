@@ -152,11 +152,14 @@ class History:
             conditions=("area",),
             approval="required",
             at=None,
+            now=self.recorded,
             lifts=lifts,
         )
         approved = CorrectionApproved(correction=correction, digest=frozen.opened.data["digest"])
         self.evolve(petition, frozen.opened)
+        frozen.correction.opened = self.recorded
         self.evolve(petition, draft(approved), actor="admin:b2c901")
+        frozen.correction.state, frozen.correction.approver = "running", "admin:b2c901"
         self.known.corrections[correction] = frozen.correction
         self.known.members[correction] = frozen.members
         return correction

@@ -61,6 +61,8 @@ class FoldedPetition:
     """Whether a leaf of it could not be read: what it is from there on, nobody can say."""
     signers: "dict[bytes, FoldedSignature]" = field(default_factory=dict)
     """The latest signature of each signer, by `signer_ref`."""
+    corrected: list[tuple[datetime, str, int]] = field(default_factory=list)
+    """The corrections that were opened within the last day: when, by whom, over how many."""
     published: int = 0
     """The last count that was published, 0 before the first; `published_as_of` is the position at which it was true."""
     published_as_of: int = 0
@@ -191,7 +193,10 @@ class FoldedCorrection:
     lifts: UUID | None
     matched: int
     digest: str
-    needs_approval: bool
+    approval: str
+    reverses: UUID | None
+    opened: datetime
+    approver: str | None = None
     state: str = "running"
     skipped: int | None = None
     """How many members were skipped; the log says so only when the correction ends."""
@@ -208,13 +213,23 @@ class FoldedCorrection:
             self.kind,
             self.reason,
             self.actor,
-            self.state,
+            "proposed" if self.waits else self.state,
             self.effective,
             self.lifts,
             self.matched,
             len(self.acted),
             skipped if self.skipped is None else self.skipped,
+            self.digest,
+            self.approval,
+            self.approver,
+            self.reverses,
+            self.opened,
         )
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may not act before a second principal has approved it."""
+        return self.approval == "required" and self.approver is None and self.state == "running"
 
 
 Broken = tuple[str, int, str]

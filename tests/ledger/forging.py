@@ -51,7 +51,7 @@ COLUMNS: Final[dict[Table, tuple[str, ...]]] = {
     "answers": ("credential", "petition", "key", "fingerprint", "answer", "signature", "recorded"),
     "corrections": (
         "correction", "petition", "kind", "reason", "actor", "state", "effective", "lifts", "matched", "applied",
-        "skipped",
+        "skipped", "digest", "approval", "approver", "reverses", "opened",
     ),
     "members": ("correction", "ordinal", "signature", "outcome"),
 }  # fmt: skip

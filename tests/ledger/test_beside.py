@@ -17,7 +17,7 @@ from tests.ledger.submissions import PETITION, SOURCE, by_admin, by_site, openin
 SIGN: Role = "ledger_signing"
 ADMIN: Role = "ledger_admin"
 TEXT = "It is ours."
-KEEP = "SELECT ledger.keep_beside($1, $2, $3, $4, $5)"
+KEEP = "SELECT ledger.keep_beside($1, $2, $3, $4, $5, $6, $7)"
 KEEP_TEXTS = "SELECT ledger.keep_texts($1, $2, $3)"
 
 
@@ -55,13 +55,13 @@ async def test_beside_a_signature_is_added_once_and_never_changed(opened: Ledger
     """If somebody takes over the signing role, then what stands beside the log cannot be overwritten or read."""
     signing = await opened.connect(SIGN)
     sid = some_id(f"{PETITION}/quiet/1")
-    await signing.execute(KEEP, [sid], ["192.0.2.1"], [None], [sid], ["first"])
+    await signing.execute(KEEP, [sid], ["192.0.2.1"], [None], [None], [None], [sid], ["first"])
     with pytest.raises(asyncpg.UniqueViolationError):
-        await signing.execute(KEEP, [sid], ["192.0.2.2"], [None], [], [])
+        await signing.execute(KEEP, [sid], ["192.0.2.2"], [None], [None], [None], [], [])
     with pytest.raises(asyncpg.UniqueViolationError):
-        await signing.execute(KEEP, [], [], [], [sid], ["second"])
+        await signing.execute(KEEP, [], [], [], [], [], [sid], ["second"])
     with pytest.raises(asyncpg.RaiseError):
-        await signing.execute(KEEP, [], [], [], [some_id("nobody")], ["of nobody"])
+        await signing.execute(KEEP, [], [], [], [], [], [some_id("nobody")], ["of nobody"])
     for statement in (
         *("TABLE vault.comments", "DELETE FROM vault.comments", "TRUNCATE vault.comments"),
         *("TABLE vault.evidence", "DELETE FROM vault.evidence", "UPDATE vault.evidence SET ip = NULL"),
@@ -112,7 +112,7 @@ async def test_answers_go_after_thirty_days_and_no_sooner(opened: LedgerDatabase
 async def test_evidence_goes_when_its_time_is_over(opened: LedgerDatabase) -> None:
     """If evidence is older than it is kept, then the purge takes it, and leaves the signature alone."""
     sid = some_id(f"{PETITION}/quiet/1")
-    await (await opened.connect(SIGN)).execute(KEEP, [sid], ["192.0.2.1"], ["Mozilla/5.0"], [], [])
+    await (await opened.connect(SIGN)).execute(KEEP, [sid], ["192.0.2.1"], ["Mozilla/5.0"], ["ex.org"], [None], [], [])
     admin = await opened.connect(ADMIN)
     assert await admin.fetchval("SELECT ledger.purge_evidence($1)", timedelta(days=1)) == 0
     assert await admin.fetchval("SELECT ledger.purge_evidence($1)", timedelta(0)) == 1

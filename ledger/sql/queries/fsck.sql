@@ -299,6 +299,8 @@ SELECT 'constraints' AS rule, NULL::bigint AS position, NULL AS petition,
     ('ledger.petitions', 'CHECK ((count >= 0))'),
     ('ledger.signatures', 'PRIMARY KEY (signature)'),
     ('ledger.corrections', 'PRIMARY KEY (correction)'),
+    ('ledger.corrections', 'CHECK (%(approver <> actor)%approval = ''required''%'),
+    ('ledger.corrections', 'CHECK (%(approval <> ''required''%(approver IS NOT NULL)%'),
     ('ledger.correction_members', 'PRIMARY KEY (correction, ordinal)'),
     ('ledger.tree_heads', 'PRIMARY KEY (size)'),
     ('ledger.subtrees', 'PRIMARY KEY (height, index)'),
@@ -385,7 +387,8 @@ SELECT petition, signer_ref, signature FROM vault.signers;
 -- name: correction_rows
 SELECT correction, petition, kind, reason, actor, state,
        CASE WHEN effective BETWEEN '1000-01-01Z' AND '9000-01-01Z' THEN effective END AS effective,
-       lifts, matched, applied, skipped
+       lifts, matched, applied, skipped, digest, approval, approver, reverses,
+       CASE WHEN opened BETWEEN '1000-01-01Z' AND '9000-01-01Z' THEN opened END AS opened
   FROM ledger.corrections ORDER BY correction;
 
 -- name: member_rows
