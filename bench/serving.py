@@ -175,14 +175,14 @@ def check(service: Service, home: Path, directory: Path) -> list[str]:
     recorded: dict[str, int] = {}
     after = 0
     while True:
-        lines = service.get(f"/petitions/{PETITION}/events?after={after}&limit=1000", timeout=30).body.splitlines()
+        lines = service.read(f"/petitions/{PETITION}/events?after={after}&limit=1000").body.splitlines()
         for event in map(json.loads, lines):
             after = int(event["id"])
             if event["type"] == "signature.recorded.v1":
                 recorded[event["data"]["signature"]] = after
         if not lines:
             break
-    count = service.get(f"/petitions/{PETITION}/count.json?min_position={after}").json()["signature_count"]
+    count = service.read(f"/petitions/{PETITION}/count.json?min_position={after}").json()["signature_count"]
     findings = []
     lost = {signature for signature, at in acknowledged.items() if recorded.get(signature) != int(at)}
     if lost:

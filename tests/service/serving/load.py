@@ -84,7 +84,7 @@ def check(load: Load, service: Service, kept: Kept) -> None:
     assert load.answers
     told = {answer["position"]: answer["signature"] for answer in load.answers.values()}
     assert len(told) == len(load.answers)
-    counted = service.get(f"/petitions/{PETITION}/count.json?min_position={max(told)}")
+    counted = service.read(f"/petitions/{PETITION}/count.json?min_position={max(told)}")
     assert counted.json()["signature_count"] == len(load.answers)
     assert recorded(service) == told
     some = sorted(load.answers)[:: max(len(load.answers) // 40, 1)]
@@ -100,7 +100,7 @@ def recorded(service: Service) -> dict[int, str]:
     """The signatures that the log has, by position."""
     found: dict[int, str] = {}
     after = 0
-    while lines := service.get(f"/petitions/{PETITION}/events?after={after}&limit=1000").body.splitlines():
+    while lines := service.read(f"/petitions/{PETITION}/events?after={after}&limit=1000").body.splitlines():
         for event in map(json.loads, lines):
             after = int(event["id"])
             if event["type"] == "signature.recorded.v1":

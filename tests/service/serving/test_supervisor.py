@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -21,7 +20,16 @@ from service.embedded.postmaster import read_record
 from tests.service.commands import ledger
 from tests.service.serving.conftest import PETITION, Kept
 from tests.service.serving.load import Load, check, sign
-from tests.service.serving.services import STOPPED, Service, alive, eventually, postmaster_of, serving, wait_for
+from tests.service.serving.services import (
+    STOPPED,
+    Clock,
+    Service,
+    alive,
+    eventually,
+    postmaster_of,
+    serving,
+    wait_for,
+)
 
 pytestmark = pytest.mark.database
 
@@ -32,14 +40,17 @@ STOPS = int(os.environ.get("STOPS", "3"))
 
 @contextmanager
 def probed(service: Service) -> Iterator[list[tuple[float, int]]]:
-    """Asks for a count again and again, each time on a new connection; when, and the status."""
+    """Asks for a count again and again, each time on a new connection; when, by a clock that is fair to the asking and
+    to both workers, and the status."""
     seen: list[tuple[float, int]] = []
     ending = threading.Event()
 
     def probe() -> None:
-        while not ending.is_set():
+        clock = Clock(threading.get_native_id())
+        while not ending.wait(0.005):
+            clock.follow(service.child("worker-1"), service.child("worker-2"))
             answer = service.get(f"/petitions/{PETITION}/count.json", timeout=3)
-            seen.append((time.monotonic(), answer.status))
+            seen.append((clock(), answer.status))
 
     thread = threading.Thread(target=probe)
     thread.start()
@@ -55,6 +66,7 @@ def replace(service: Service, name: str) -> float:
     assert eventually(lambda: bool(waiting(service)))
     killed = service.child(name)
     accepting = len(service.lines("worker.accepting"))
+    clock = Clock(service.pid, threading.get_native_id(), *waiting(service))
     os.kill(killed, signal.SIGKILL)
 
     def done() -> bool:
@@ -62,7 +74,7 @@ def replace(service: Service, name: str) -> float:
             return False
         return name == "projector" or len(service.lines("worker.accepting")) > accepting
 
-    return wait_for(done, REPLACED)
+    return wait_for(done, REPLACED, clock)
 
 
 def waiting(service: Service) -> set[int]:
