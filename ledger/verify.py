@@ -1133,7 +1133,7 @@ ONLY_IN_FULL: Final = (
     " rest of the log is sound: only a full audit shows that"
 )
 NOT_ITS_HEAD: Final = "it is not the head of the first {} events: their root or their origin is another"
-LOST: Final = "what the {} events of {} were that a head covered: some are lost, and {} of them at most are left"
+REPLACED: Final = "that the first {} events are those that {} showed: it names another head"
 UNREAD: Final = (
     "the rows of the projections, which were not compared: the event at position {} could not be read",
     "anything from position {} on, nor the rows of the projections: the entries could not be read further",
@@ -1277,8 +1277,10 @@ class Audit:
             self.report.find("continuation", position, where, "the log is not continued under a new origin")
         if old.size < self.published:
             self.report.find("continuation", position, where, "a newer head was published than the one that it names")
-        if old.size >= position or self.root_of(old.size) != old.root:
-            self.report.not_proved.append(LOST.format(old.size, old.origin, position - 1))
+        if old.size >= position:
+            self.report.not_proved.append(f"what events {position} to {old.size} of {old.origin} were: they are lost")
+        elif self.root_of(old.size) != old.root:
+            self.report.not_proved.append(REPLACED.format(old.size, old.origin))
         while self.pending is not None and self.pending[1].origin == old.origin:
             self.hold_lost(*self.pending, old)
             self.next_head()

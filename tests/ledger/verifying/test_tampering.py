@@ -526,18 +526,24 @@ def laid(some: list[Json], old_heads: list[bytes], directory: Path, **asked: obj
 
 def test_a_lost_tail_that_is_continued_rightly(tmp_path: Path) -> None:
     """If the newest head that is known is named, and no other is shown beyond what is left, then nothing is wrong, and
-    what was lost is told as not proved; also where other events stand by now in the place of the lost ones."""
+    what was lost is told as not proved."""
     old = [sound().note(size) for size in (1, 100, 300)]
-    lost = f"what the 300 events of {ORIGIN} were that a head covered: some are lost, and 200 of them at most are left"
     for since in (old[1], old[2], None):
         report = laid(continued(), old, tmp_path, since=since)
         assert report.findings == []
-        assert lost in report.not_proved
-    report = laid(continued(old_size=180, old_root=base64(bytes(32))), old[:2], tmp_path)
-    assert report.findings == []
-    assert lost.replace("300", "180") in report.not_proved
-    replaced = note(head_text(180, bytes(32)), OPERATOR)
-    assert laid(continued(old_size=180, old_root=base64(bytes(32))), old[:2], tmp_path, since=replaced).findings == []
+        assert f"what events 201 to 300 of {ORIGIN} were: they are lost" in report.not_proved
+
+
+@pytest.mark.parametrize("size", [150, SURVIVED])
+def test_a_log_that_is_continued_behind_events_in_the_place_of_others(size: int, tmp_path: Path) -> None:
+    """If people signed on after the loss, so that the head that was shown covers no more events than are left, and
+    others, then the report says that what was shown is not what is here; who kept that very head is told no more."""
+    shown = note(head_text(size, bytes(32)), OPERATOR)
+    for since in (shown, sound().note(100), None):
+        report = laid(continued(old_size=size, old_root=base64(bytes(32))), [sound().note(100)], tmp_path, since=since)
+        assert report.findings == []
+        sentence = f"that the first {size} events are those that {ORIGIN} showed: it names another head"
+        assert sentence in report.not_proved
 
 
 @pytest.mark.parametrize(
@@ -554,21 +560,15 @@ def test_a_lost_tail_that_is_continued_rightly(tmp_path: Path) -> None:
 def test_a_lost_tail_that_is_continued_wrongly(
     said: dict[str, object], old_heads: list[int], where: int, tmp_path: Path
 ) -> None:
-    """If the continuation is of another origin, or names an older head than was published, then it is named; if a head
-    of the old origin is shown beyond what is left, and it is not the one that is named, then that head is."""
-    report = laid(continued(**said), [sound().note(size) for size in old_heads], tmp_path)
+    """If the continuation is of another origin, names an older head than was published, or goes back to an origin that
+    the log once had, then it is named; if a head of the old origin is shown beyond what is left, and it is not the one
+    that is named, then that head is."""
+    report = laid(continued(**said), [sound().note(size) for size in old_heads], tmp_path / "a")
     assert [found.position for found in report.findings] == [where], sentences(report)
-
-
-def test_an_origin_that_comes_back(tmp_path: Path) -> None:
-    """If a log is continued under the origin that it has, or once had, then the continuation is named."""
-    some = continued()
-    some[SURVIVED]["source"] = ORIGIN
-    assert laid(some, [sound().note(100)], tmp_path / "a").first == SURVIVED + 1
     again = {**continued()[SURVIVED], "source": ORIGIN}
     again["data"] = {**again["data"], "old_origin": NEW.name}
-    some = renumbered([*continued(), again])
-    assert laid(some, [sound().note(100)], tmp_path / "b").first == SURVIVED + 3
+    report = laid(renumbered([*continued(), again]), [sound().note(100)], tmp_path / "b")
+    assert report.first == SURVIVED + 3, sentences(report)
 
 
 def test_a_kept_head_of_a_tail_that_was_lost(tmp_path: Path) -> None:
