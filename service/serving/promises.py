@@ -1,9 +1,9 @@
 """What a service refuses to start on: settings that contradict what the ledger promises.
 
-Acknowledged means durable, so the server must write through to the disk; events never change, so the login must not be
-one that could change them; nobody counts twice, so the vault's key must be the one that signers are known again by; what is sealed can be opened,
-so the keys of the vault's epochs must be there; nothing of a fault is told to clients, so asyncio must not be in debug
-mode.
+Acknowledged means durable, so the server must write through to the disk; events never change, so what forbids it must
+be on, and the login must not be one that could change them; nobody counts twice, so the vault's key must be the one
+that signers are known again by; what is sealed can be opened, so the keys of the vault's epochs must be there; nothing
+of a fault is told to clients, so asyncio must not be in debug mode.
 
 This module must never repair a setting, and never let a service start because it could not be asked.
 """
@@ -24,6 +24,7 @@ _DURABILITY: Final = {
     "full_page_writes": "a power loss could tear pages of the log",
     "synchronous_commit": "an acknowledged signature would not be on the disk yet",
 }
+_REPLICATION: Final = "session_replication_role"
 
 
 async def broken(ledger: Ledger) -> list[str]:
@@ -39,6 +40,7 @@ async def broken(ledger: Ledger) -> list[str]:
         try:
             settings = await connection.fetch(asked["durability"])
             login = await connection.fetchrow(asked["login"])
+            idle = await connection.fetch(asked["idle_triggers"])
         finally:
             await connection.close()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
@@ -47,11 +49,22 @@ async def broken(ledger: Ledger) -> list[str]:
         if "off" in (row["setting"], row["reset_val"]):
             name = row["name"]
             sentences.append(f"The database runs with {name} off: {_DURABILITY[name]}. Turn it on.")
+        if row["name"] == _REPLICATION and row["setting"] != "origin":
+            sentences.append(
+                f"The database runs with {_REPLICATION} {row['setting']}: what guards its tables is off. Reset it."
+            )
+    for row in idle:
+        sentences.append(f"The trigger {row['name']}, which guards {row['guarded']}, is disabled. Enable it.")
     assert login is not None
     if login["is_superuser"]:
         sentences.append("The login is a superuser, who could change the log unseen. Give the service one that is not.")
     elif login["is_owner"]:
         sentences.append("The login owns the tables, or may. Give the service one that only takes the ledger's roles.")
+    elif login["has_powers"]:
+        sentences.append(
+            "The login may make roles, replicate, pass over rules, or read or write everything. Give the service one"
+            " that only takes the ledger's roles."
+        )
     else:
         sentences += await _of_the_keys(ledger)
     return sentences
