@@ -12,13 +12,15 @@ This module must never raise on bad data: what it cannot read is a finding. It m
 finding what it read, but numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ledger.audit_rows import asking, rows
 from ledger.connecting import Connection
+from ledger.epochs import Epochs
 from ledger.refolding import Progress, Refolding
 from ledger.sql_files import queries
+from ledger.vault_audit import Looked, audit_vault
 from schemas.findings import Findings
 
 RUNTIME_ROLES: Final = (
@@ -78,11 +80,19 @@ SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
-async def fsck(connection: Connection, *, deep: bool, progress: Progress | None = None) -> Findings:
+async def fsck(
+    connection: Connection,
+    *,
+    deep: bool,
+    progress: Progress | None = None,
+    epochs: Epochs | None = None,
+    looked: Callable[[Looked], None] = lambda _: None,
+) -> Findings:
     """What is wrong with the ledger in this database; nothing, where it is sound.
 
-    The connection is one of `ledger_backup`. `deep` folds every leaf. Raises what asyncpg raises where the database is
-    not to be had, or not that of a ledger.
+    The connection is one of `ledger_backup`. `deep` folds every leaf, and opens the vault's rows where `epochs` are
+    given; `looked` is told of how many. Raises what asyncpg raises where the database is not to be had, or not that of
+    a ledger.
     """
     findings = Findings()
     asked = queries("ledger", "sql/queries/fsck.sql")
@@ -96,4 +106,6 @@ async def fsck(connection: Connection, *, deep: bool, progress: Progress | None 
                     findings.add(row["rule"], row["position"], row["petition"], message)
         if deep:
             await Refolding(connection, findings).run(progress)
+            if epochs is not None:
+                looked(await audit_vault(connection, findings, epochs))
     return findings

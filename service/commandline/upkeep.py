@@ -143,7 +143,9 @@ def rebuild(
 
 
 def fsck(
-    deep: Annotated[bool, typer.Option("--deep", help="Also fold every event again and compare all state.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also fold every event again, compare all state, open the vault.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Hold every rule against the database. Exit 1 on a finding."""
@@ -151,21 +153,31 @@ def fsck(
 
     async def work(ledger: "Ledger") -> int | None:
         from ledger.fsck import fsck as audit
+        from ledger.vault_audit import Looked
         from projections.fsck import fsck as audit_projections
 
+        vault: list[Looked] = []
         connection = await ledger.connect("ledger_backup")
         try:
-            gathered = [await audit(connection, deep=deep), await audit_projections(connection, deep=deep)]
+            gathered = [
+                await audit(connection, deep=deep, epochs=ledger.epochs(), looked=vault.append),
+                await audit_projections(connection, deep=deep),
+            ]
         finally:
             await connection.close()
         findings = [finding for each in gathered for finding in each]
         total = sum(each.total for each in gathered)
         if json:
-            tell_json({"total": total, "findings": [asdict(finding) for finding in findings]})
+            document: dict[str, object] = {"total": total, "findings": [asdict(finding) for finding in findings]}
+            if vault:
+                document["vault"] = vault[0]._asdict()
+            tell_json(document)
         else:
             for finding in findings:
                 at = "" if finding.position is None else f" at position {finding.position:,}"
                 tell(f"{finding.rule}{at}: {finding.message}")
+            if unopened := sum(each.unopened for each in vault):
+                say(f"Not looked at: {unopened:,} rows of the vault, whose epoch's key is not here.")
             tell(f"{total:,} findings" if total else "no findings")
         return FINDING if total else None
 

@@ -369,6 +369,7 @@ async def test_values_beyond_all_bounds_are_findings_and_no_errors(ledger_databa
         ("DROP TRIGGER events_are_never_addressed ON ledger.events", "triggers", "triggers"),
         ("ALTER TABLE ledger.events DROP CONSTRAINT a_hold_is_put_or_lifted", "constraints", "constraints"),
         ("ALTER TABLE vault.signers DROP CONSTRAINT signers_pkey", "constraints", "constraints"),
+        ("ALTER TABLE vault.identities DROP CONSTRAINT identities_sealed", "constraints", "constraints"),
         ("GRANT UPDATE (delta) ON ledger.events TO ledger_reader", "grants", "grants"),
         ("GRANT DELETE ON ledger.events TO PUBLIC", "grants", "grants"),
     ],

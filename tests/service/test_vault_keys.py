@@ -92,7 +92,7 @@ async def test_what_is_on_its_way_has_its_time(served: Counter, monkeypatch: pyt
 
 
 async def test_a_rotation_that_was_cut_off_goes_on(served: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a rotation died after its epoch was begun, then the next one goes on with that epoch; if it died before the old
+    """If a rotation died after its epoch was begun, then the next goes on with that epoch; if it died before the old
     file was gone, then the next one destroys that too."""
     told = await signed(served, "a", "b")
 

@@ -306,6 +306,10 @@ SELECT 'constraints' AS rule, NULL::bigint AS position, NULL AS petition,
     ('ledger.subtrees', 'PRIMARY KEY (height, index)'),
     ('ledger.published_heads', 'PRIMARY KEY (nth)'),
     ('ledger.published_heads', 'FOREIGN KEY (size) REFERENCES ledger.tree_heads(size)'),
+    ('vault.epochs', 'PRIMARY KEY (epoch)'),
+    ('vault.identities', 'PRIMARY KEY (signature)'),
+    ('vault.identities', 'CHECK (%sealed IS NULL%octet_length(wrapped_key) = 60%'),
+    ('vault.identities', 'CHECK ((sealed IS NOT NULL))'),  -- nothing is plain any more
     ('vault.signers', 'PRIMARY KEY (petition, token)'),
     ('vault.import_keys', 'PRIMARY KEY (petition, key)')
   ) AS wanted (relation, definition)
