@@ -42,6 +42,12 @@ class TokenListed:
     revoked: datetime | None
     last_used: datetime | None
 
+    def state(self, now: datetime) -> Literal["valid", "expired", "revoked"]:
+        """Whether it is good at this time."""
+        if self.revoked is not None:
+            return "revoked"
+        return "expired" if self.expires is not None and self.expires <= now else "valid"
+
 
 async def create_token(
     connection: Connection,

@@ -24,6 +24,7 @@ def create(
     expires: Annotated[str | None, typer.Option(metavar="TIME", help="Time with offset.")] = None,
 ) -> None:
     """Make a token."""
+    from datetime import UTC, datetime
     from typing import get_args
 
     from ledger.access import TokenRefused, TokenRole, create_token
@@ -39,6 +40,8 @@ def create(
         until = None if expires is None else read_instant(expires)
     except InstantRefused as refusal:
         stop(WRONG_CALL, str(refusal))
+    if until is not None and until <= datetime.now(UTC):
+        stop(WRONG_CALL, "--expires lies in the past.")
 
     async def work(ledger: "Ledger") -> None:
         connection = await ledger.connect("ledger_admin")
@@ -65,7 +68,9 @@ def create(
 
 @app.command("list")
 def list_all(json: Json = False) -> None:
-    """List the tokens, without showing one."""
+    """List the tokens with their limits and last use, without showing one."""
+    from datetime import UTC, datetime
+
     from ledger.access import list_tokens
     from schemas.instants import format_instant
 
@@ -75,10 +80,11 @@ def list_all(json: Json = False) -> None:
             tokens = await list_tokens(connection)
         finally:
             await connection.close()
+        now = datetime.now(UTC)
         rows = [
             {
                 key: format_instant(value) if key in ("created", "expires", "revoked", "last_used") and value else value
-                for key, value in asdict(token).items()
+                for key, value in {**asdict(token), "state": token.state(now)}.items()
             }
             for token in tokens
         ]
@@ -86,9 +92,14 @@ def list_all(json: Json = False) -> None:
             tell_json({"tokens": rows})
             return
         for row in rows:
-            state = "revoked" if row["revoked"] else "valid"
-            limit = f" for {row['petition']}" if row["petition"] else ""
-            tell(f"{row['id']}  {row['role']:<8} {state:<8} {row['actor']}  {row['name']}{limit}")
+            limits = [
+                f"{word} {row[key]}"
+                for word, key in (("for", "petition"), ("at", "rate"), ("until", "expires"))
+                if row[key]
+            ]
+            used = f"used {row['last_used']}" if row["last_used"] else "never used"
+            told = "  ".join([str(row["name"]), *limits, used])
+            tell(f"{row['id']}  {row['role']:<8} {row['state']:<8} {row['actor']}  {told}")
 
     run(work)
 
