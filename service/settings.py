@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     vault_key_file: Path | None = Field(
         None,
         validation_alias=AliasChoices("LEDGER_VAULT_KEY_FILE"),
-        description="The vault's root key, 32 bytes. Default: keys/vault.key under LEDGER_HOME, made at first use.",
+        description="The vault's root key, 32 bytes; its epochs' keys lie beside it. Default: keys/vault.key under"
+        " LEDGER_HOME, made at first use.",
     )
     seal_key_file: Path | None = Field(
         None, description="The key that seals, 32 bytes. Default: keys/seal.key under LEDGER_HOME, made at first use."
