@@ -104,6 +104,7 @@ class Settings(BaseSettings):
     write_timeout: float = Field(10.0, gt=0, le=300, description="How long a client may take nothing of its answer.")
     public_pool: int = Field(8, ge=1, le=100, description="Database connections of public reads, a worker.")
     audit_pool: int = Field(4, ge=1, le=100, description="Database connections of audit reads, a worker.")
+    desk_pool: int = Field(2, ge=1, le=100, description="Database connections of what admins read, a worker.")
     acquire_timeout: float = Field(1.0, gt=0, le=30, description="How long a read waits for one; then it is 503.")
     public_statement_timeout: float = Field(2.0, gt=0, le=60, description="The longest statement of a public read.")
     audit_statement_timeout: float = Field(30.0, gt=0, le=600, description="The longest statement of an audit read.")

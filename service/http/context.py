@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class Context:
     """One worker's wiring.
 
-    `public` and `audit` are pools of reader connections, apart from each other so that an audit cannot starve the
-    campaign sites; `admin` is None where the role does not serve admins; `started` is of the monotonic clock, seconds.
+    `public`, `audit` and `desk` (what admins read) are pools of reader connections, apart from each other so that an
+    audit cannot starve the campaign sites, nor both of them an admin; `admin` and `desk` are None where the role does
+    not serve admins; `started` is of the monotonic clock, seconds.
     `rules` remembers what never changes about petitions; `epochs` are the keys that identities are sealed under.
     """
 
@@ -39,6 +40,7 @@ class Context:
     snapshots: "Snapshots"
     tokens: "Tokens"
     started: float
+    desk: "asyncpg.Pool[Any] | None" = None
     rules: PetitionRules = field(default_factory=PetitionRules)
     epochs: Epochs = field(init=False)
 

@@ -30,7 +30,7 @@ from service.http.conditional import respond as respond_to_read
 from service.http.context import Context
 from service.http.credentials import require, within
 from service.http.problems import Invalid, Problem
-from service.http.reading import asking, context_of, number
+from service.http.reading import asking, context_of, desk, number
 from service.http.routes import JSON, PETITION, Answer, Route
 from service.http.submitting import KEY_WELCOME, idempotency_key, keyed, respond, status_of, submitted
 from service.opening import OpeningRefused, known_zone, opening
@@ -98,7 +98,7 @@ async def revise(request: web.Request) -> web.StreamResponse:
     context, petition, principal, client_key = await _begun(request)
     expected = expected_declarations(request)
     body = await read_json(request, RevisionRequest, limit=PETITION_BODY)
-    async with asking(context, context.audit) as connection:
+    async with asking(context, desk(context)) as connection:
         declared = await ask_declarations(connection, await number(context, connection, petition))
     if expected > len(declared):
         raise Problem("precondition-failed", "The petition never had so many declarations.")
@@ -120,7 +120,7 @@ async def declarations(request: web.Request) -> web.StreamResponse:
     """What was declared of a petition, with the ETag that the next declaration names."""
     context, petition = context_of(request), request.match_info["id"]
     await require(request, "admin", petition=petition)
-    async with asking(context, context.audit) as connection:
+    async with asking(context, desk(context)) as connection:
         declared = await ask_declarations(connection, await number(context, connection, petition))
     view = DeclarationsView(
         petition=petition,

@@ -39,6 +39,12 @@ def context_of(request: web.Request) -> Context:
     return request.app[CONTEXT]
 
 
+def desk(context: Context) -> Pool:
+    """The pool of what admins read, in a service that serves them."""
+    assert context.desk is not None
+    return context.desk
+
+
 async def reach(context: Context, min_position: int | None) -> None:
     """Wait until everything up to this position is in memory. Raises Problem `position-not-reached`, then 503."""
     if min_position is not None and not await context.snapshots.wait_for(min_position, WAIT):

@@ -89,8 +89,9 @@ async def _opened(service: Service) -> AsyncIterator[Context]:
         )
         audit = await opened.enter_async_context(_pool(ledger.dsn, chosen.audit_pool, chosen.audit_statement_timeout))
         signing = await opened.enter_async_context(_drained(writer("ledger_signing")))
-        admin = None
+        admin = desk = None
         if service.role != "public":
+            desk = await opened.enter_async_context(_pool(ledger.dsn, chosen.desk_pool, chosen.audit_statement_timeout))
             admin = await opened.enter_async_context(_drained(writer("ledger_admin")))
         tokens = await opened.enter_async_context(Tokens(lambda: connect(ledger.dsn, "ledger_signing")))
         snapshots = await opened.enter_async_context(
@@ -112,6 +113,7 @@ async def _opened(service: Service) -> AsyncIterator[Context]:
             snapshots=snapshots,
             tokens=tokens,
             started=time.monotonic(),
+            desk=desk,
         )
 
 

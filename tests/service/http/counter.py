@@ -159,6 +159,7 @@ async def counter(
             ledger=ledger,
             public=pool,
             audit=pool,
+            desk=pool,
             signing=await opened.enter_async_context(made("ledger_signing")),
             admin=await opened.enter_async_context(made("ledger_admin")),
             snapshots=Snapshots(lambda: connect(database.url, "ledger_reader")),

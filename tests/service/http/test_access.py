@@ -6,22 +6,26 @@ lets in, and put the line into the file, or put the check into the route.
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import pytest
+from aiohttp import web
 
 from ledger.connecting import Connection, connect
 from ledger.connecting import Role as DatabaseRole
 from ledger.writer import Writer
 from service.database import Ledger
-from service.http.app import collected
+from service.http.app import build, collected
+from service.http.protocol import Limits, Runner
 from service.http.routes import SERVED
 from service.serving.orders import Service
 from service.serving.worker import _opened
 from service.settings import Settings
 from tests.conftest import LedgerDatabase
 from tests.ledger.submissions import SOURCE
-from tests.service.http.counter import PATIENCE
+from tests.service.http.counter import PATIENCE, PETITION
 from tests.service.http.listeners import LISTENERS, Listeners, credentials, lines, listeners
 from tests.vaults import lay_keys
 
@@ -77,7 +81,29 @@ async def test_a_public_service_cannot_write_as_an_admin(ledger_database: Ledger
     for role in LISTENERS:
         async with _opened(Service(ledger, Settings(home=tmp_path), role, "127.0.0.1", 0, 1)) as context:
             assert (context.admin is None) == (role == "public")
-            assert context.public is not context.audit
+            assert (context.desk is None) == (role == "public")
+            assert len({id(pool) for pool in (context.public, context.audit, context.desk)}) == 3
+
+
+async def test_readers_do_not_hold_up_admins(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
+    """If every connection of the audit reads is in use, then those hear 503 with a time, and admins and sites go on."""
+    async with listeners(ledger_database, tmp_path) as served:
+        context = served.counter.context
+        async with asyncpg.create_pool(ledger_database.url, min_size=0, max_size=1) as narrow, narrow.acquire():
+            held = replace(context, audit=narrow, settings=Settings(acquire_timeout=0.05))
+            runner = Runner(build(held, "all"), Limits())
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, "127.0.0.1", 0).start()
+                url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+                crowded = replace(served.counter, url=url)
+                refused = await crowded.send("GET", "/events")
+                assert (refused.status, refused.problem, refused.headers["Retry-After"]) == (503, "unavailable", "1")
+                token = {"Authorization": f"Bearer {crowded.admin}"}
+                assert (await crowded.send("GET", f"/petitions/{PETITION}/declarations", headers=token)).status == 200
+                assert (await crowded.sign("k")).status == 201
+            finally:
+                await runner.cleanup()
 
 
 async def test_signing_is_shed_before_audit_reads(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
