@@ -71,6 +71,7 @@ LARGEST: Final = 2**53 - 1
 WIDTH: Final = 256  # hashes of a full tile, entries of a full bundle
 LONGEST_LEAF: Final = 16 * 1024
 LONGEST_NOTE: Final = 128 * 1024
+LONGEST_CLAIM: Final = 256 * 1024 * 1024  # a file of a projection
 KEPT: Final = 10  # findings of one kind; the others are counted
 
 Json = dict[str, Any]
@@ -145,13 +146,13 @@ class Key(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The log of this origin has this many leaves and this root. Which witnesses saw it when; how many lines of others
-    it bears."""
+    """The log of this origin has this many leaves and this root. Which witnesses saw it when (by their keys: two may
+    bear one name); how many lines of others it bears."""
 
     origin: str
     size: int
     root: bytes
-    cosigned: tuple[tuple[str, int], ...] = ()
+    cosigned: tuple[tuple[Key, int], ...] = ()
     unlisted: int = 0
 
 
@@ -230,7 +231,7 @@ def open_head(note: bytes, keys: Sequence[Key]) -> Head:
             signed[key] = check_signature(key, blob[4:], (text + "\n").encode())
     if not any(key.algorithm == SEAL and key.name == origin for key in signed):
         raise Refused("no listed key of the note's origin has sealed it")
-    cosigned = tuple((key.name, time) for key, time in signed.items() if key.algorithm == COSIGNATURE)
+    cosigned = tuple((key, time) for key, time in signed.items() if key.algorithm == COSIGNATURE)
     return Head(origin, int(size), root, cosigned, unlisted)
 
 
@@ -1107,7 +1108,8 @@ def compare_rows(report: Report, name: str, data: bytes, expected: list[Row], he
             continue
         sentence = "the row is missing" if not row else "the events make no such row"
         if row and right:
-            other = [column for column in sorted({*row, *right}) if row.get(column) != right.get(column)]
+            pairs = [(column, row.get(column), right.get(column)) for column in sorted({*row, *right})]
+            other = [column for column, *both in pairs if len(set(map(render, both))) > 1]  # 1 is not 1.0, nor true
             sentence = f"the events make other values of {', '.join(other)}"
         position = (right or row).get("position")
         position = position if type(position) is int else None
@@ -1132,6 +1134,7 @@ ONLY_IN_FULL: Final = (
     "that the log holds no event of this petition after position {}, and no second chain under its name, and that the"
     " rest of the log is sound: only a full audit shows that"
 )
+CONTINUES: Final = "that the log of {} says where it continues that of {}, which the petition's last event names"
 NOT_ITS_HEAD: Final = "it is not the head of the first {} events: their root or their origin is another"
 REPLACED: Final = "that the first {} events are those that {} showed: it names another head"
 UNREAD: Final = (
@@ -1180,16 +1183,22 @@ class Audit:
         return None
 
     def listed(self, name: str) -> Iterator[tuple[str, bool]]:
-        """The paths of everything below a directory, and whether each is a plain file."""
-        try:
-            entries = sorted(os.scandir(self.directory / name), key=lambda entry: entry.name)
-        except OSError:
-            return
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from self.listed(f"{name}/{entry.name}")
-            else:
-                yield f"{name}/{entry.name}", entry.is_file(follow_symlinks=False)
+        """The paths of everything below a directory, and whether each is a plain file; of a directory below it that
+        cannot be read, its own."""
+        waiting = [name]
+        while waiting:  # and no recursion, because whoever made the bundle chose how deep it is
+            under = waiting.pop()
+            try:
+                entries = sorted(os.scandir(self.directory / under), key=lambda entry: entry.name)
+            except OSError:
+                if under != name:
+                    yield under, False
+                continue
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{under}/{entry.name}")
+                else:
+                    yield f"{under}/{entry.name}", entry.is_file(follow_symlinks=False)
 
     # -- heads
 
@@ -1212,7 +1221,7 @@ class Audit:
         self.report.head = head
         self.report.proved["cosignatures"] = len(head.cosigned)
         for witness in self.witnesses:
-            if witness.name not in (name for name, _ in head.cosigned):
+            if witness not in (key for key, _ in head.cosigned):
                 self.report.find("witness", head.size, where, f"the witness {witness.name} has not cosigned this head")
         if head.unlisted:
             self.report.not_proved.append(f"what {head.unlisted} lines of keys that you did not list say of the head")
@@ -1220,7 +1229,10 @@ class Audit:
     def published_heads(self) -> Iterator[tuple[str, bytes, Head | None]]:
         """The notes of `checkpoints`: where each stands, its bytes, and its head where somebody vouches for it."""
         try:
-            with (self.directory / "checkpoints").open("rb") as file:
+            path = self.directory / "checkpoints"
+            if not path.is_file():  # one that is a pipe, or a device, would never end
+                raise FileNotFoundError
+            with path.open("rb") as file:
                 for nth, note in enumerate(read_notes(iter(lambda: file.readline(LONGEST_NOTE), b"")), start=1):
                     where, head = f"checkpoints, note {nth}", None
                     try:
@@ -1419,9 +1431,10 @@ class Audit:
         """Hold the files of projections against the rows that were folded."""
         expected, agree = fold_rows(self.fold), 0
         for name, rows in expected.items():
-            data = self.read(f"projections/{name}.json", sys.maxsize)
-            if data is None:
-                self.report.find("projection", None, f"projections/{name}.json", "it is missing")
+            data = self.read(f"projections/{name}.json", LONGEST_CLAIM)
+            if data is None or len(data) > LONGEST_CLAIM:
+                sentence = "it is missing" if data is None else "it is longer than any that is looked at"
+                self.report.find("projection", None, f"projections/{name}.json", sentence)
             else:
                 agree += compare_rows(self.report, name, data, rows, head, only)
         for path, _ in self.listed("projections"):
@@ -1518,10 +1531,14 @@ class Audit:
         if not fold.events and not report.total:
             raise WrongCall("there is no event of this petition")
         fold.end()
-        if head is not None and (root != head.root or fold.source != head.origin):
+        # After a continuation a petition that nobody signs any more still ends under the origin before.
+        origins = {key.name for key in self.keys if key.algorithm == SEAL}
+        if head is not None and (root != head.root or fold.source not in origins):
             report.find(
                 "proof", fold.position, f"petition {id}", "its last event is not shown to be in the signed tree"
             )
+        elif head is not None and fold.source != head.origin:
+            report.not_proved.append(CONTINUES.format(head.origin, fold.source))
         report.proved |= {"events": fold.events, "bytes": self.bytes, "signatures": fold.signatures.size}
         report.not_proved += (ONLY_IN_FULL.format(fold.position), *ALWAYS)
 
@@ -1612,8 +1629,8 @@ def tell(report: Report) -> Iterator[str]:
     if report.head is not None:
         head = report.head
         yield f"head: {printable(head.origin)}, {head.size} events, root {to_base64(head.root)}"
-        for name, time in head.cosigned:
-            yield f"seen by {printable(name)} at {datetime.fromtimestamp(min(time, 2**37), UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for key, time in head.cosigned:
+            yield f"seen by {printable(key.name)} at {datetime.fromtimestamp(min(time, 2**37), UTC):%Y-%m-%dT%H:%M:%SZ}"
     yield "checked: " + ", ".join(f"{number} {name}" for name, number in report.proved.items())
     yield "not proved:"
     yield from (f"  {printable(sentence)}" for sentence in report.not_proved)

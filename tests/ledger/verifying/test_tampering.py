@@ -26,6 +26,7 @@ from tests.ledger.verifying.bundles import (
     leaf_hash,
     note,
     read,
+    receipt,
     relinked,
     rendered,
     renumbered,
@@ -576,6 +577,25 @@ def test_a_kept_head_of_a_tail_that_was_lost(tmp_path: Path) -> None:
     any more that it was ever consistent."""
     report = laid(continued(), [sound().note(300)], tmp_path, since=sound().note(257))
     assert [(found.position, found.where) for found in report.findings] == [(257, "the kept head")]
+
+
+def test_a_petition_that_nobody_signed_since_the_log_was_continued(tmp_path: Path) -> None:
+    """If a petition's last event is from before the continuation, then it is proven alone by who lists the keys of both
+    origins, and what only the whole log shows of the change is told; by who lists the new key alone it is not."""
+    leaves = relinked(continued())
+    bundle = Bundle(leaves, [len(leaves)], rows(leaves), (NEW,))
+    own = [index for index, leaf in enumerate(leaves) if read(leaf)["subject"] == LIBRARY]
+    handed = {
+        "events.ndjson": b"".join(leaves[index] + b"\n" for index in own),
+        "proof.tlog-proof": receipt(leaves, own[-1], bundle.note(len(leaves))),
+    }
+    for name, files in {"bundle": bundle.files(), "handed": handed}.items():
+        lay(tmp_path / name, files)
+        report = verify(tmp_path / name, [OPERATOR.vkey, NEW.vkey], petition=LIBRARY)
+        assert report.findings == []
+        assert any(f"where it continues that of {ORIGIN}" in sentence for sentence in report.not_proved)
+        (found,) = verify(tmp_path / name, [NEW.vkey], petition=LIBRARY).findings
+        assert found.position == own[-1] + 1
 
 
 def test_another_origin_without_a_continuation(tmp_path: Path) -> None:
