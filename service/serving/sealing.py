@@ -22,7 +22,7 @@ from service.settings import Settings
 from service.witness import witness
 
 PAUSE: Final = 0.2
-"""Seconds until a database that was lost is tried again."""
+"""Seconds until a database that was lost is tried again; twice as many each time, up to the following."""
 STOPPED: Final = 5.0
 """Seconds until a sealer that was refused tries again: somebody may have helped."""
 
@@ -32,15 +32,16 @@ log = structlog.get_logger(__name__)
 async def seal_the_log(ledger: Ledger, settings: Settings) -> None:
     """Seal every so often, until cancelled. A service with a database of its own makes the first key."""
     lost = False
+    pause = PAUSE
     async with witness(settings, ledger.origin) as cosigner:
         while True:
             try:
                 async with opened(ledger, cosigner=cosigner, makes_key=settings.database_url is None) as sealer:
-                    if lost:
-                        log.info("sealer.found_again")
-                        lost = False
                     while True:
                         await sealer.once()
+                        if lost:
+                            log.info("sealer.found_again")
+                        lost, pause = False, PAUSE
                         await asyncio.sleep(settings.seal_interval)
             except SealingRefused as refusal:
                 log.error("sealer.refused", why=str(refusal))
@@ -57,4 +58,5 @@ async def seal_the_log(ledger: Ledger, settings: Settings) -> None:
                     why = str(error) if isinstance(error, Unavailable) else type(error).__name__
                     log.warning("sealer.lost", why=why, code=getattr(error, "sqlstate", None))
                     lost = True
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, max(STOPPED, PAUSE))

@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+import projections.sealed
 from ledger.head_copy import HeadCopy
 from ledger.log_reading import Published, newest_published, published, stated_keys
 from ledger.merkle import check_consistency, leaf_hash
@@ -411,6 +412,40 @@ async def test_sealed_builds_that_a_rebuild_forgot_are_folded_again(log: Log) ->
     await log.has_caught_up()
     assert shown is not None
     assert shown.nth == 1
+
+
+async def test_a_projection_that_cannot_be_folded_is_told_once_and_shown_never(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the sealed builds cannot come to a head's size, then the head is not shown, the service says so once and tries
+    again, and goes on when they can."""
+    monkeypatch.setattr(sealing, "PAUSE", 0.01)
+    monkeypatch.setattr(sealing, "STOPPED", 0.01)
+    tried = 0
+
+    async def failing(*_: object) -> None:
+        nonlocal tried
+        tried += 1
+        raise asyncpg.DataError
+
+    async def tried_thrice() -> bool:
+        return tried >= 3
+
+    await log.grow()
+    with capture_logs() as said:
+        with monkeypatch.context() as patch:
+            patch.setattr(projections.sealed, "advance", failing)
+            task = asyncio.create_task(seal_the_log(log.ledger, quick()))
+            await until(tried_thrice)
+            assert await log.check() is None
+
+        async def found_again() -> bool:
+            return any(line["event"] == "sealer.found_again" for line in said)
+
+        await until(found_again)
+        await cancelled(task)
+    await log.has_caught_up()
+    assert sum(line["event"] == "sealer.lost" for line in said) == 1
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
