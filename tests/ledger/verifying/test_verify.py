@@ -293,3 +293,30 @@ def test_a_leaf_that_is_sealed_is_not_therefore_an_event(tmp_path: Path) -> None
     report = audited(tmp_path, sound().but(leaves=leaves, heads=[len(leaves)]).files())
     assert [found.position for found in report.findings if found.where == "tile/entries/000"] == [201, 202]
     assert root(()) != root((b"",))
+
+
+def test_a_hundred_thousand_signatures_take_some_megabytes() -> None:
+    """If many people sign, then memory grows by some hundred bytes a signature, not by objects."""
+    program = """
+import resource, uuid
+from base64 import b64encode
+from ledger.verify import Fold, Report
+time = "2026-01-01T00:00:00.000000Z"
+envelope = {"source": "x", "subject": "p", "time": time, "recordedtime": time, "actor": "site:1"}
+opened = {"title": "t", "basis": "itemised", "milestones": [], "public_fields": []}
+fold = Fold(Report(), alone=False)
+before = 0
+for n in range(1, 100_001):
+    id = uuid.UUID(int=n << 64 | n)
+    data = {"signature": str(id), "signer_ref": b64encode(id.bytes).decode(), "confirmed": True, "channel": "site",
+            "kind": "person", "text_version": 1, "at_known": True} if n > 1 else opened
+    type = "signature.recorded.v1" if n > 1 else "petition.opened.v1"
+    fold.take(n, {**envelope, "type": type, "id": str(n), "version": n, "data": data}, bytes(32))
+    if n == 1000:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(fold.signatures.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout
+    signatures, grown = map(int, told.split())
+    assert signatures == 99_999
+    assert grown * (1 if sys.platform == "darwin" else 1024) < 100_000 * 200
