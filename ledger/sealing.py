@@ -155,18 +155,21 @@ async def guard(
 ) -> None:
     """Return where this database is the log that was shown; else raise SealingRefused.
 
-    The copy, and each note of `views` (what a witness shows of this log), must be sealed by one of `keys` or of those
-    that the log states, must not be larger than the newest sealed head, and must have the root that the log has at that
-    size. A head of an origin before is taken only where the log's continuation names it.
+    The copy, and each note of `views` (what a witness showed of this log before), must be sealed by one of `keys` or of
+    those that the log states, must not be larger than the newest sealed head, and must have the root that the log has at
+    that size. A head of an origin before is taken only where the log's continuation names it. The role is
+    `ledger_sealer`.
     """
-    newest = await _newest(connection)
+    async with connection.transaction():
+        await lock(connection)  # else a head that is sealed and copied between two looks would pass for a lost one
+        newest = await _newest(connection)
+        try:
+            held = copy.read()
+        except OSError as error:
+            raise SealingRefused(
+                f"The copy of the newest tree head, {copy.path}, cannot be read ({error.strerror})."
+            ) from None
     listed = list(dict.fromkeys([*keys, *await every_stated_key(connection)]))
-    try:
-        held = copy.read()
-    except OSError as error:
-        raise SealingRefused(
-            f"The copy of the newest tree head, {copy.path}, cannot be read ({error.strerror})."
-        ) from None
     if held is None and newest["shown"]:
         raise SealingRefused(
             f"{newest['shown']:,} tree heads were published, and the copy outside the database, {copy.path}, is gone:"

@@ -1,10 +1,14 @@
 """The guard of sealing: a database that went back, was changed, or is another one is not sealed again."""
 
+import asyncio
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from ledger.connecting import connect
 from ledger.head_copy import HeadCopy
 from ledger.sealing import SealingRefused, guard, seal
 from ledger.tree_head import SealingKey, TreeHead, seal_head
@@ -192,3 +196,32 @@ async def test_no_head_ends_before_the_continuation(log: Guarded) -> None:
     assert found is not None
     rows = await log.database.superuser.fetch("SELECT size FROM ledger.tree_heads ORDER BY size")
     assert [row["size"] for row in rows] == [300, 314]
+
+
+async def test_nobody_seals_while_the_guard_looks(log: Guarded) -> None:
+    """If another sealer seals and copies a head while the guard looks, then it waits its turn: its head would be newer
+    than what the guard has seen of the database, and pass for one that was lost."""
+    waited = []
+
+    async def seal_meanwhile() -> None:
+        other = await connect(log.database.url, "ledger_sealer")
+        await other.execute("SET lock_timeout = '50ms'")
+        try:
+            newest = await seal(other, ORIGIN, [KEY])
+            assert newest is not None
+            log.copy.write(newest.note)
+        except asyncpg.LockNotAvailableError:
+            waited.append(True)
+        finally:
+            await other.close()
+
+    class Raced(HeadCopy):
+        def read(self) -> bytes | None:
+            sealing = threading.Thread(target=lambda: asyncio.run(seal_meanwhile()))
+            sealing.start()
+            sealing.join()
+            return super().read()
+
+    log.copy = Raced(log.copy.path)
+    await log.passes()
+    assert waited == [True]
