@@ -91,7 +91,7 @@ class Sealer:
             if await unpublished(self._connection) is not None:
                 await self._show(keys)  # what somebody sealed who did not come further
             newest = await seal(self._connection, self._origin, keys)
-            while newest is not None and (shown is None or shown.size < newest.head.size):
+            if newest is not None and (shown is None or shown.size < newest.head.size):
                 await self._show(keys)
                 shown = await newest_published(self._connection)
         elif shown is not None:
