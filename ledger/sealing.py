@@ -156,8 +156,8 @@ async def guard(
     """Return where this database is the log that was shown; else raise SealingRefused.
 
     The copy, and each note of `views` (what a witness showed of this log before), must be sealed by one of `keys` or of
-    those that the log states, must not be larger than the newest sealed head, and must have the root that the log has at
-    that size. A head of an origin before is taken only where the log's continuation names it. The role is
+    those that the log states, must not be larger than the newest sealed head, and must have the root that the log has
+    at that size. A head of an origin before is taken only where the log's continuation names it. The role is
     `ledger_sealer`.
     """
     async with connection.transaction():
