@@ -5,6 +5,7 @@ From an identity come, and from here alone:
 - the *signer token*, by which a signer who signs again is recognised: a keyed hash of what identifies them under the
   petition's policy, with a key per petition, so that the same person in two petitions has two unrelated tokens;
 - the *commitment* in the leaf: an HMAC of the identity as given under 32 random bytes, which says nothing without them;
+- what reviewers search by: the address's domain, and a keyed hash of the name, both for a time;
 - keyed names of import rows, commands and idempotency keys, so that what the database keeps of them can neither be
   read nor, once its key or row is gone, be computed from a guess.
 
@@ -36,6 +37,7 @@ _PII_COMMIT: Final = b"petition-ledger/pii-commit/v1\x00"
 _IMPORT_KEY: Final = b"petition-ledger/import-key/v1\x00"
 _FINGERPRINT: Final = b"petition-ledger/fingerprint/v1\x00"
 _IDEMPOTENCY: Final = b"petition-ledger/idempotency/v1\x00"
+_NAME: Final = b"petition-ledger/name/v1\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,23 @@ def normalised(identity: Identity, policy: EmailPolicy) -> bytes:
 def signer_token(petition_key: bytes, identity: Identity, policy: EmailPolicy) -> bytes:
     """The 16 bytes by which the petition recognises this signer. Raises as `normalised` does."""
     return hmac.digest(petition_key, _SIGNER + normalised(identity, policy), "sha256")[:TOKEN_BYTES]
+
+
+def email_domain(identity: Identity, policy: EmailPolicy) -> str | None:
+    """The domain of the signer's address in the policy's one form, by which reviewers find fraud; None without an
+    address. Raises EmailRefused."""
+    match identity:
+        case Email(address=address) | Imported(email=str() as address):
+            return policy.mailbox_key(address).rpartition("@")[2]
+        case _:
+            return None
+
+
+def name_token(petition_key: bytes, name: str) -> bytes | None:
+    """The 16 bytes by which a reviewer finds every signer of the petition who gave this name, compared as the names of
+    organisations are; None where nothing of it is left."""
+    key = _organisation_key(name)
+    return hmac.digest(petition_key, _NAME + key.encode(), "sha256")[:TOKEN_BYTES] if key else None
 
 
 def canonical_pii(identity: Identity) -> bytes:

@@ -16,8 +16,10 @@ from ledger.identity import (
     Organisation,
     Ref,
     canonical_pii,
+    email_domain,
     fingerprint,
     idempotency_token,
+    name_token,
     pii_commit,
     signer_token,
 )
@@ -70,7 +72,7 @@ def recording(
     """
     identity = identity_of(request, site)
     opened = Opened(fresh.nonce, canonical_pii(identity))
-    organisation, area, evidence = request.organisation, request.area, request.evidence
+    organisation, area = request.organisation, request.area
     command = RecordSignature(
         petition=rules.petition,
         signature=fresh.signature,
@@ -90,9 +92,20 @@ def recording(
         answers=request.answers,
         text_version=request.text_version,
         comment=request.comment,
-        evidence=None if evidence is None else Evidence(evidence.ip, evidence.user_agent),
+        evidence=_evidence(request, rules, identity),
     )
     return command, opened
+
+
+def _evidence(request: SignatureRequest, rules: Rules, identity: Identity) -> Evidence | None:
+    """What reviewers find fraud by, if there is anything: what the site saw, the domain of an address, and a name."""
+    said = request.evidence
+    domain = email_domain(identity, rules.policy)
+    name = identity.name if isinstance(identity, Email | Organisation) else None
+    token = None if name is None else name_token(rules.key, name)
+    if said is None and domain is None and token is None:
+        return None
+    return Evidence(None if said is None else said.ip, None if said is None else said.user_agent, domain, token)
 
 
 def answer_key(petition: str, key: bytes, credential: str, client_key: str, route: str, said: bytes) -> AnswerKey:

@@ -19,7 +19,17 @@ from uuid_utils.compat import uuid7
 
 from ledger import correction as corrections
 from ledger.email_policy import EmailPolicy, EmailRefused
-from ledger.identity import Identity, IdentityRefused, Imported, Organisation, canonical_pii, pii_commit, signer_token
+from ledger.identity import (
+    Identity,
+    IdentityRefused,
+    Imported,
+    Organisation,
+    canonical_pii,
+    email_domain,
+    name_token,
+    pii_commit,
+    signer_token,
+)
 from ledger.identity import import_key as keyed
 from ledger.intake.page import PageRow
 from ledger.intake.page import row_identity as page_row_identity
@@ -36,6 +46,7 @@ from schemas.commands import (
     ContinueCorrection,
     CorrectImported,
     DeclareStatus,
+    Evidence,
     ObserveCount,
     Outcome,
     PostUpdate,
@@ -144,7 +155,8 @@ class Importer:
         if row.reference is not None and row.organisation is None:
             raise _ReferenceWithoutOrganisation
         token, alias = self._tokens(row)
-        pii = canonical_pii(self._identity(row))
+        identity = self._identity(row)
+        pii = canonical_pii(identity)
         random = secrets.token_bytes(48 + RANDOM_BYTES)
         signature, opened = uuid7(), Opened(random[16:48], pii)
         return RecordSignature(
@@ -165,7 +177,14 @@ class Importer:
             country=row.country,
             region=row.region,
             answers=row.answers,
+            evidence=self._evidence(row, identity),
         )
+
+    def _evidence(self, row: LogRow, identity: Identity) -> Evidence | None:
+        """What reviewers find fraud by, where the file has it: the domain of an address, an organisation's name."""
+        domain = email_domain(identity, self.policy)
+        token = None if row.organisation is None else name_token(self.key, row.organisation)
+        return None if domain is None and token is None else Evidence(None, None, domain, token)
 
     @staticmethod
     def _identity(row: LogRow) -> Identity:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.email_policy import STANDARD_1, EmailRefused
-from ledger.identity import Email, Organisation, Ref, petition_key
+from ledger.identity import Email, Organisation, Ref, name_token, petition_key
 from ledger.vault import RANDOM_BYTES, open_identity
 from schemas.canonical import from_base64, parse
 from schemas.commands import Evidence, RecordSignature
@@ -54,7 +54,8 @@ def test_everything_that_is_said_is_in_the_command() -> None:
     assert (made.confirmed, made.text_version, made.answers, made.imported) == (False, 2, {"ban": "yes"}, False)
     assert made.at is not None
     assert made.at.isoformat() == "2020-12-31T17:30:00+00:00"
-    assert (made.comment, made.evidence) == ("Because.", Evidence("2001:db8::1", None))
+    name = name_token(RULES.key, "JANE")
+    assert (made.comment, made.evidence) == ("Because.", Evidence("2001:db8::1", None, "ex.org", name))
     assert (made.name, made.reference, made.alias) == (None, None, None)
 
 
@@ -141,3 +142,16 @@ def test_a_command_shows_nothing_of_the_identity() -> None:
         assert repr(FRESH.nonce)[2:-1] not in shown
         assert repr(FRESH.sealing)[2:40] not in shown
     assert b"canary" not in made.identity.sealed + made.identity.wrapped_key
+
+
+def test_what_reviewers_search_by_is_in_one_form_and_says_nothing_without_the_key() -> None:
+    """If an address and a name come in other spellings, then their domain and the token of the name are the same; a
+    reference has neither, and another petition's token of the name is another."""
+    one = command(signer={"email": "Jane@GoogleMail.com", "name": "Ｊane  DOE"}).evidence
+    two = command(signer={"email": "bob+tag@gmail.com", "name": "jane doe"}).evidence
+    assert one == two == Evidence(None, None, "gmail.com", name_token(RULES.key, "Jane Doe"))
+    assert name_token(petition_key(bytes(32), "another"), "Jane Doe") != name_token(RULES.key, "Jane Doe")
+    assert command(signer={"ref": "17"}).evidence is None
+    assert command(organisation={"name": "Trades Council"}).evidence == Evidence(
+        None, None, None, name_token(RULES.key, "trades council")
+    )
