@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.events import Id, Instant, OrdinalFrom1
+from schemas.events import Approval, CorrectionKind, Count, Id, Instant, OrdinalFrom1, Reason, Sha256Hex
 
 SignatureStateName = Literal["pending", "standing", "withdrawn", "invalidated"]
 
@@ -88,3 +88,101 @@ class DeclarationsView(_Answer):
     declarations: OrdinalFrom1
     text_version: OrdinalFrom1
     data: tuple[DeclarationView, ...]
+
+
+CorrectionStateName = Literal["proposed", "running", "completed", "cancelled"]
+
+
+class CountEffect(_Answer):
+    """The count now, and as it would be."""
+
+    before: Count
+    after: Count
+
+
+class PublishedEffect(_Answer):
+    """A number that was published, and what it would be as corrected."""
+
+    position: OrdinalFrom1
+    count: Count
+    as_corrected: Count
+
+
+class CorrectionEffect(_Answer):
+    """What a correction would change that people see. `milestones` are the rungs that the count would fall below, or
+    reach again; `published` the latest 100 numbers that would be others as corrected, the newest first."""
+
+    count: CountEffect
+    milestones: tuple[OrdinalFrom1, ...]
+    published: tuple[PublishedEffect, ...]
+
+
+class SampledSignature(_Answer):
+    """One of the signatures that matched: for whoever reviews them. No identity is in it."""
+
+    signature: Id
+    position: OrdinalFrom1
+    recorded_at: Instant
+    state: SignatureStateName
+
+
+class CorrectionPreview(_Answer):
+    """What a correction would be over, and what it would do. Nothing was recorded. `sample` are up to 20, spread evenly
+    over the set."""
+
+    matched: Count
+    digest: Sha256Hex
+    effect: CorrectionEffect
+    sample: tuple[SampledSignature, ...]
+
+
+class CorrectionMoved(_Answer):
+    """A correction as it stands after what was asked, and where that is recorded."""
+
+    correction: Id
+    state: CorrectionStateName
+    approval: Approval
+    matched: Count
+    applied: Count
+    skipped: Count
+    digest: Sha256Hex
+    position: OrdinalFrom1
+    version: OrdinalFrom1
+
+
+class CorrectionOpenedAnswer(CorrectionMoved):
+    """A correction was opened. `effect` and `sample` are those of a preview, as it was made then."""
+
+    effect: CorrectionEffect
+    sample: tuple[SampledSignature, ...]
+
+
+class CorrectionShown(_Answer):
+    """A correction as admins see it. `where` is what its conditions searched for, null once that has expired; a name
+    that was searched for is never kept. `skipped_signatures` are the first 1,000 that were no longer eligible."""
+
+    correction: Id
+    kind: CorrectionKind
+    reason: Reason
+    rule: str | None
+    state: CorrectionStateName
+    approval: Approval
+    proposed_by: str
+    approved_by: str | None
+    opened_at: Instant
+    matched: Count
+    applied: Count
+    skipped: Count
+    digest: Sha256Hex
+    where: dict[str, Any] | None
+    lifts: Id | None
+    reverses: Id | None
+    reversed_by: Id | None
+    skipped_signatures: tuple[Id, ...] | None = None
+
+
+class CorrectionsQueue(_Answer):
+    """Corrections of a petition, newest first, at most 1,000."""
+
+    petition: str
+    corrections: tuple[CorrectionShown, ...]

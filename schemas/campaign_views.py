@@ -141,7 +141,8 @@ class CorrectionNotice(View):
     """One correction, as the public may know it: what was decided and why, when, over how many, and what it did.
 
     `matched` were in the frozen set; `applied` were changed so far, `skipped` were no longer eligible, null while it
-    runs; `net` is what it did to the count so far. `ended_at` is null while it runs.
+    runs; `net` is what it did to the count so far. `ended_at` is null while it runs. `rule` says in words by what the
+    set was chosen; it is null where a file stated the correction.
     """
 
     correction: Id
@@ -158,6 +159,7 @@ class CorrectionNotice(View):
     applied: Count
     skipped: Count | None
     net: int
+    rule: str | None
     notice_sha256: Sha256Hex | None
     lifts: Id | None
     reverses: Id | None

@@ -63,6 +63,15 @@ ADDRESS: Final[Mapping[str, Any]] = {
     "examples": ["192.0.2.1", "2001:db8::1"],
 }
 
+NETWORK: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "minLength": 2,
+    "maxLength": 49,
+    "description": "A network of IPv4 or IPv6 in CIDR, with no bits set behind its prefix.",
+    "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$",
+    "examples": ["192.0.2.0/24", "2001:db8::/32"],
+}
+
 _CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _CONTROLS_BUT_BREAKS: Final = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _DIRECTIONS: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"

@@ -15,14 +15,19 @@ from schemas.events import (
     Acceptance,
     Answers,
     Basis,
+    Channel,
     Choices,
     Confirmation,
+    CorrectionKind,
     Count,
     Country,
+    Id,
     Key,
     OrdinalFrom1,
     PublicField,
+    Reason,
     Region,
+    Sha256Hex,
     Status,
     Timezone,
     Url,
@@ -38,6 +43,8 @@ from schemas.texts import (
     LadderName,
     Moment,
     Named,
+    Network,
+    Rule,
     Rungs,
     Seen,
     Text,
@@ -273,3 +280,111 @@ class UpdateRequest(_Request):
     headline: Headline
     reference: Url | None = None
     effective_on: EffectiveDay | None = None
+
+
+class Where(_Request):
+    """By what signatures are found: what fits all of these. At least one is said."""
+
+    model_config = ConfigDict(
+        json_schema_extra=lambda schema: schema.update(
+            anyOf=[{"required": [name], "properties": {name: {"not": _NONE}}} for name in schema.get("properties", {})]
+        )
+    )
+
+    network: Network | None = None
+    email_domain: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    recorded_between: Annotated[tuple[Moment, Moment], Field(description="From and to, both inclusive.")] | None = None
+    area: Area | None = None
+    channel: Channel | None = None
+    name_equals: Named | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if all(getattr(self, name) is None for name in Where.model_fields):
+            raise ValueError("has at least one condition")
+        if self.recorded_between is not None and self.recorded_between[0] > self.recorded_between[1]:
+            raise ValueError("a window ends after it begins")
+        return self
+
+
+MOST_LISTED: Final = 20_000
+"""Signatures that a request may list one by one: a megabyte of ids."""
+
+_CHOSEN: Final[list[Any]] = [
+    {"required": ["where"], "properties": {"where": _OBJECT, "signatures": _NONE}},
+    {"required": ["signatures"], "properties": {"signatures": {"type": "array"}, "where": _NONE}},
+]
+_LIFTING: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"properties": {"lifts": _NONE}},
+        {"required": ["kind"], "properties": {"kind": {"const": "reinstate"}}},
+    ]
+}
+_CORRECTIONS: Final[list[Any]] = [
+    {
+        "kind": "invalidate",
+        "reason": "bot",
+        "rule": "Signatures from one hosting network, recorded within one night.",
+        "where": {"network": "192.0.2.0/24"},
+    },
+    {
+        "kind": "reinstate",
+        "reason": "mistake",
+        "rule": "These signers wrote to us.",
+        "signatures": ["01890a5d-ac96-774b-bcce-b302099a8057"],
+    },
+]
+
+
+class PreviewRequest(_Request):
+    """`POST /petitions/{id}/corrections/preview`: what would be corrected, and by which public rule."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": _CHOSEN, "allOf": [_LIFTING], "examples": _CORRECTIONS})
+
+    kind: CorrectionKind = "invalidate"
+    reason: Reason
+    rule: Rule
+    where: Where | None = None
+    signatures: (
+        Annotated[
+            tuple[Id, ...],
+            Field(min_length=1, max_length=MOST_LISTED, json_schema_extra={"uniqueItems": True}),
+        ]
+        | None
+    ) = None
+    lifts: Id | None = None
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.where is None) == (self.signatures is None):
+            raise ValueError("a correction is over what is found, or over what is listed")
+        if self.lifts is not None and self.kind != "reinstate":
+            raise ValueError("only a correction that reinstates lifts")
+        if self.signatures is not None and len(set(self.signatures)) < len(self.signatures):
+            raise ValueError("a list names each signature once")
+        return self
+
+
+class CorrectionRequest(PreviewRequest):
+    """`POST /petitions/{id}/corrections`: the same, with the digest of the preview that was seen, if one was."""
+
+    digest: Sha256Hex | None = None
+
+
+class ApprovalRequest(_Request):
+    """`POST /petitions/{id}/corrections/{cid}/approval`: exactly the set of this digest is approved."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"digest": "0" * 64}]})
+
+    digest: Sha256Hex
+
+
+class ReversalRequest(_Request):
+    """`POST /petitions/{id}/corrections/{cid}/reversal`: why what was applied is undone."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "mistake", "rule": "The network was that of a university."}]}
+    )
+
+    reason: Reason
+    rule: Rule

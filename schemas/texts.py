@@ -11,13 +11,13 @@ sent.
 import re
 import unicodedata
 from datetime import datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 from schemas.events import Day, Ladder
-from schemas.forms import ADDRESS, DAY, EMAIL, INSTANT, LINE, LINES, SAID, SEEN
+from schemas.forms import ADDRESS, DAY, EMAIL, INSTANT, LINE, LINES, NETWORK, SAID, SEEN
 from schemas.instants import format_instant, read_instant
 from schemas.ladders import GOALS
 
@@ -35,6 +35,8 @@ _UNSEEN: Final = re.compile(
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROLS_BUT_BREAKS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _DIRECTIONS: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_MAILBOX: Final = re.compile(r"[^\s@]@[^\s@]")
+_NUMBERS: Final = re.compile(r"[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]+(?:/[0-9]{1,3})?")
 _JOINERS: Final = frozenset("\u200c\u200d")
 # The first script whose letters are joined, Arabic, stands here; before it no script needs a joiner.
 _FIRST_JOINED: Final = "\u0600"
@@ -118,6 +120,32 @@ def _address(text: str) -> str:
     return str(address)
 
 
+def _rule(text: str) -> str:
+    """A public notice in words: of no person, and of no network that is one person's."""
+    folded = unicodedata.normalize("NFKC", text)
+    if _MAILBOX.search(folded) or any(map(_is_network, _NUMBERS.findall(folded))):
+        raise ValueError("holds no address of a person or of a network")
+    return _said(text)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text.strip("."), strict=False)
+    except ValueError:
+        return False
+    return "." in text or ":" in text
+
+
+def _network(text: str) -> str:
+    try:
+        network = None if "%" in text else ip_network(text)
+    except ValueError:
+        network = None  # refused below, outside the handler: what ipaddress raised repeats the text
+    if network is None:
+        raise ValueError("is a network of IPv4 or IPv6 in CIDR, with no bits set behind its prefix")
+    return str(network)
+
+
 # What `json_schema_extra` says is for readers of the schema alone: the functions judge.
 Seen = Annotated[str, AfterValidator(_seen), Field(json_schema_extra={"pattern": SEEN})]
 Named = Annotated[Seen, Field(min_length=1, max_length=200)]
@@ -147,6 +175,16 @@ UserAgent = Annotated[
 ]
 Comment = Annotated[
     str, AfterValidator(_lines), Field(min_length=1, max_length=2000, json_schema_extra={"pattern": LINES})
+]
+Network = Annotated[str, AfterValidator(_network), Field(min_length=2, max_length=49), WithJsonSchema(dict(NETWORK))]
+Rule = Annotated[
+    str,
+    AfterValidator(_rule),
+    Field(
+        min_length=1,
+        max_length=1000,
+        json_schema_extra={"pattern": SAID, "description": "Public, in words: no e-mail or network address in it."},
+    ),
 ]
 Headline = Annotated[
     str, AfterValidator(_said), Field(min_length=1, max_length=200, json_schema_extra={"pattern": SAID})

@@ -159,6 +159,13 @@ async def acted(connection: Connection, petition: int, position: int) -> dict[st
     return {row["correction"]: (row["signatures"], row["net"]) for row in rows}
 
 
+async def rules(connection: Connection, corrections: list[str]) -> dict[str, str]:
+    """The public rule in words of each of these corrections that has one: it stands beside the log, which says its
+    SHA-256."""
+    rows = await connection.fetch(SQL["rules"], corrections) if corrections else []
+    return {str(row["correction"]): row["rule"] for row in rows}
+
+
 @lru_cache(maxsize=1024)
 def _ladder(text: str) -> tuple[int, ...]:
     """The rungs of a ladder; petitions with the same one share it."""

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from projections.asking.claims import judge
 from projections.asking.drift import drift as ask_drift
-from projections.asking.serving import Page, acted, leaves, page
+from projections.asking.serving import Page, acted, leaves, page, rules
 from projections.claims import Claim, ClaimRefused, read_claim
 from projections.moments import read_moment
 from projections.reading import rows
@@ -126,7 +126,8 @@ async def corrections(request: web.Request) -> web.StreamResponse:
         async with asking(context, context.audit) as connection:
             checkpoint, timeline = await rows(connection, "timeline", id)
             done = await acted(connection, present.number, checkpoint) if unfinished(timeline) else {}
-        view = CorrectionsView(petition=id, corrections=tuple(notices(timeline, done)))
+            said = await rules(connection, [row["correction"] for row in timeline if row["correction"]])
+        view = CorrectionsView(petition=id, corrections=tuple(notices(timeline, done, said)))
         return document(orjson.dumps(view.body()), checkpoint)
 
     key = ("corrections", context.snapshots.generation, id, present.position)

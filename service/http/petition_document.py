@@ -98,16 +98,18 @@ def _areas(tally: Mapping[str, int], count: int) -> list[tuple[str | None, int]]
     return [*known, (None, rest)] if rest else list(known)
 
 
-def notices(rows: Iterable[Row], acted: Mapping[str, tuple[int, int]]) -> list[CorrectionNotice]:
+def notices(
+    rows: Iterable[Row], acted: Mapping[str, tuple[int, int]], rules: Mapping[str, str]
+) -> list[CorrectionNotice]:
     """The corrections that a timeline's rows (by position) tell of, newest first. `acted` says of those that run how
-    many signatures each has changed so far, and its net effect.
+    many signatures each has changed so far, and its net effect; `rules` are the public rules in words.
     """
     acts: dict[str, dict[str, Row]] = {}
     for row in rows:
         if row["kind"] == "correction":
             state = row["detail"]["state"]
             acts.setdefault(row["correction"], {})["ended" if state in ("completed", "cancelled") else state] = row
-    told = [_notice(id, act, acted.get(id, (0, 0))) for id, act in acts.items()]
+    told = [_notice(id, act, acted.get(id, (0, 0)), rules.get(id)) for id, act in acts.items()]
     return sorted(told, key=lambda notice: notice.position, reverse=True)
 
 
@@ -117,7 +119,7 @@ def unfinished(rows: Iterable[Row]) -> bool:
     return states.count("opened") > sum(state in ("completed", "cancelled") for state in states)
 
 
-def _notice(id: str, act: Mapping[str, Row], so_far: tuple[int, int]) -> CorrectionNotice:
+def _notice(id: str, act: Mapping[str, Row], so_far: tuple[int, int], rule: str | None) -> CorrectionNotice:
     opened, approved, ended = act["opened"], act.get("approved"), act.get("ended")
     said: dict[str, Any] = opened["detail"]
     applied, net = so_far
@@ -142,6 +144,7 @@ def _notice(id: str, act: Mapping[str, Row], so_far: tuple[int, int]) -> Correct
             "applied": applied,
             "skipped": skipped,
             "net": net,
+            "rule": rule,
             "notice_sha256": said.get("notice_sha256"),
             "lifts": said.get("lifts"),
             "reverses": said.get("reverses"),

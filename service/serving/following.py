@@ -1,5 +1,5 @@
 """What a service does without being asked: it folds what is recorded, closes what is due, clears away what expired,
-states what it served, and seals the log.
+runs corrections on, states what it served, and seals the log.
 
 Beside one worker it runs in the worker's process, beside several in one of its own. Two services on one database may
 both do it: the checkpoints' lock orders the projectors, that of sealing the sealers, and what is closed, gone or stated
@@ -14,6 +14,7 @@ from ledger.connecting import Role, connect
 from ledger.writer import BOUND, Writer
 from service.database import Ledger
 from service.serving.clockwork import close_due_petitions, purge
+from service.serving.correcting import run_corrections
 from service.serving.orders import Service
 from service.serving.projecting import project
 from service.serving.publishing import AT_ONCE, publish_counts
@@ -37,6 +38,8 @@ async def following(service: Service) -> AsyncIterator[asyncio.Event]:
             publishing = publish_counts(ledger, admin, settings.clock_interval, settings.publish_interval)
             tasks.append(asyncio.create_task(purge(ledger, settings.evidence_days), name="purging"))
             tasks.append(asyncio.create_task(publishing, name="publishing"))
+            correcting = run_corrections(ledger, admin, settings.clock_interval)
+            tasks.append(asyncio.create_task(correcting, name="correcting"))
             if settings.seal_interval:  # of a public service, nobody gives it the key
                 tasks.append(asyncio.create_task(seal_the_log(ledger, settings), name="sealing"))
         try:

@@ -16,7 +16,7 @@ from ledger.writer import LONGEST_PAUSE, PAUSE, Writer
 from schemas.commands import Accepted, ContinueCorrection, CorrectImported, Refused, Submission
 from tests.conftest import LedgerDatabase
 from tests.ledger.submissions import (
-    ADMIN,
+    IMPORT,
     PETITION,
     SITE,
     SOURCE,
@@ -191,7 +191,7 @@ async def test_a_chunk_of_which_every_member_is_skipped_is_settled_all_the_same(
     async with writer(petition, RUN, bound=1000) as admin:
         await admin.submit_all([by_admin(recording(each)) for each in signers])
         opened = await admin.submit(
-            Submission(CorrectImported(PETITION, some_id("k"), "invalidate", "bot", rows), ADMIN)
+            Submission(CorrectImported(PETITION, some_id("k"), "invalidate", "bot", rows), IMPORT)
         )
         assert isinstance(opened, Accepted)
         assert opened.answer["remaining"] == matched - CHUNK

@@ -89,3 +89,7 @@ SELECT leaf.data ->> 'correction' AS correction, count(DISTINCT a.signature) AS 
   FROM ledger.events a CROSS JOIN LATERAL (SELECT convert_from(a.leaf, 'UTF8')::jsonb -> 'data' AS data) AS leaf
  WHERE a.petition = $1 AND a.position <= $2 AND a.hold IS NOT NULL
  GROUP BY 1;
+
+-- name: rules
+-- $1 corrections: the public rule in words of each that has one.
+SELECT n.correction, n.rule FROM ledger.notices n WHERE n.correction = ANY ($1::uuid[]);

@@ -18,7 +18,7 @@ from ledger.writer import Writer
 from schemas.commands import Accepted, Command, Submission
 from service.credentials import Tokens
 from service.database import Ledger
-from service.http import petitions, signing
+from service.http import audit, campaigns, corrections, petitions, signing
 from service.http.app import build
 from service.http.context import Context
 from service.http.protocol import Limits, Runner
@@ -106,6 +106,10 @@ class Counter:
         """Sign as a site does."""
         return await self.post(f"/petitions/{petition}/signatures", body, key=key, **more)
 
+    async def get(self, path: str, token: str | None = None) -> Reply:
+        """A GET, without a credential unless a token is given."""
+        return await self.send("GET", path, headers={} if token is None else {"Authorization": f"Bearer {token}"})
+
     async def declare(self, path: str, body: object, *, seen: int | None = None, **more: Any) -> Reply:
         """Declare as an admin does, having seen so many declarations."""
         tag = {} if seen is None else {"If_Match": f'"d{seen}"'}
@@ -115,10 +119,10 @@ class Counter:
         """Open a petition, as the command line does."""
         await self.done(opening(petition, **said))
 
-    async def done(self, command: Command) -> Accepted:
-        """Carry a command out as an admin, beside the porch."""
+    async def done(self, command: Command, actor: str = "system") -> Accepted:
+        """Carry a command out as an admin or an import, beside the porch."""
         assert self.context.admin is not None
-        outcome = await self.context.admin.submit(Submission(command, "system"))
+        outcome = await self.context.admin.submit(Submission(command, actor))
         assert isinstance(outcome, Accepted), outcome
         return outcome
 
@@ -140,8 +144,10 @@ async def counter(
     *,
     writer: Callable[[Role], Writer] | None = None,
     tokens: Mapping[str, Any] | None = None,
+    reads: bool = False,
 ) -> AsyncIterator[Counter]:
-    """Serve until the block ends. `writer` and `tokens` change how those two are made."""
+    """Serve until the block ends. `writer` and `tokens` change how those two are made; with `reads`, what campaign
+    sites and auditors read is served too."""
     ledger = Ledger(database.url, SOURCE, lay_keys(directory / "vault.key"))
 
     def usual(role: Role) -> Writer:
@@ -162,14 +168,18 @@ async def counter(
             desk=pool,
             signing=await opened.enter_async_context(made("ledger_signing")),
             admin=await opened.enter_async_context(made("ledger_admin")),
-            snapshots=Snapshots(lambda: connect(database.url, "ledger_reader")),
+            snapshots=Snapshots(lambda: connect(database.url, "ledger_reader"), interval=0.05),
             tokens=await opened.enter_async_context(
                 Tokens(lambda: connect(database.url, "ledger_signing"), **(tokens or {}))
             ),
             started=0.0,
         )
         limits = Limits()
-        runner = Runner(build(context, "all", [*signing.ROUTES, *petitions.ROUTES], limits=limits), limits)
+        served_routes = [*signing.ROUTES, *petitions.ROUTES, *corrections.ROUTES]
+        if reads:
+            served_routes += [*campaigns.ROUTES, *audit.ROUTES]
+            await opened.enter_async_context(context.snapshots)
+        runner = Runner(build(context, "all", served_routes, limits=limits), limits)
         await runner.setup()
         opened.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
