@@ -3,6 +3,7 @@
 This module must never continue a log without a head that shows what was lost, and never take that head away.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,7 +12,7 @@ from ledger.head_copy import HeadCopy
 from ledger.keys import KeyMissing, KeyUnavailable
 from ledger.seal_keys import sealing_keys
 from ledger.sealing import every_stated_key
-from ledger.tree_head import TreeHead, VerifierKey
+from ledger.tree_head import NoteRefused, TreeHead, VerifierKey, open_note
 from schemas.events import Reason
 from schemas.ids import Position
 from service.database import Ledger, Unavailable
@@ -39,7 +40,9 @@ async def continue_under(ledger: Ledger, origin: str, old_head: Path | None) -> 
     sealer = await ledger.connect("ledger_sealer")
     try:
         keys = [*_own_keys(ledger), *await every_stated_key(sealer)]
-        old = await lost_head(sealer, note, list(dict.fromkeys(keys)))
+        listed = list(dict.fromkeys(keys))
+        old = await lost_head(sealer, note, listed)
+        _require_newest(ledger.head_copy, old, listed)
     finally:
         await sealer.close()
     # Both before the event: the guard takes, from then on, only the head that the log names.
@@ -62,6 +65,19 @@ def _read(path: Path) -> bytes:
             f"There is no old head at {path}. Give the newest `checkpoint` of a mirror, an export or a witness."
         )
     return note
+
+
+def _require_newest(copy: Path, old: TreeHead, keys: Sequence[VerifierKey]) -> None:
+    """The copy is about to be written over: refuse where it shows that more was lost than this head says."""
+    try:
+        held = open_note(HeadCopy(copy).read() or b"", keys).head
+    except (OSError, NoteRefused):
+        return  # there is none, or none of this ledger's: the head that was given is all that is known
+    if held.origin == old.origin and held.size > old.size:
+        raise ContinuingRefused(
+            f"The copy of the newest tree head, {copy}, is of {held.size:,} events, and the old head that was given of"
+            f" {old.size:,}: the log is continued from the newest one that is known."
+        )
 
 
 def _own_keys(ledger: Ledger) -> list[VerifierKey]:

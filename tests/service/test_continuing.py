@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+from ledger.seal_keys import sealing_keys
+from ledger.tree_head import TreeHead, read_head, seal_head
 from tests.service.commands import Ended, ledger
 
 SECOND = "petitions.example/ledger-2"
@@ -27,7 +29,8 @@ def refused(ended: Ended, code: int, sentence: str) -> None:
 
 def test_a_log_that_lost_its_tail_goes_on_under_a_new_origin(tmp_path: Path) -> None:
     """If a backup comes back after more was shown, then nothing is sealed until the log is continued; afterwards an
-    export holds both origins, verifies, and says what was lost."""
+    export holds both origins, verifies, and says what was lost. An older head than the copy is not taken, and not laid
+    in its place."""
     home, backup, bundle = tmp_path / "home", tmp_path / "backup", tmp_path / "bundle"
     opened(home, "one", "two")
     refused(ledger(home, "continue", "--origin", SECOND), 2, "There is no old head")
@@ -45,6 +48,10 @@ def test_a_log_that_lost_its_tail_goes_on_under_a_new_origin(tmp_path: Path) -> 
     (home / PLACE).write_bytes(newest)
     refused(ledger(home, "export", str(bundle)), 1, "put back to an older state")
     refused(ledger(home, "continue", "--origin", "two words"), 2, "printable ASCII")
+    older, origin = tmp_path / "older", read_head(newest).origin
+    older.write_bytes(seal_head(TreeHead(origin, 1, bytes(32)), sealing_keys(home / "keys/seal.key", origin)))
+    refused(ledger(home, "continue", "--origin", SECOND, "--old-head", str(older)), 2, "the newest one that is known")
+    assert (home / PLACE).read_bytes() == newest
     went_on = ledger(home, "continue", "--origin", SECOND)
     assert went_on.code == 0, went_on.err
     assert went_on.out == f"position 3: the log goes on as {SECOND}, from the head of 3 events\n"
