@@ -131,7 +131,7 @@ class Batch(Correcting):
                 decision = petitions.observe(petition, command, self.now)
             case PublishCount():
                 last = self.known.published.get(petition.id, NEVER_PUBLISHED)
-                decision = petitions.publish(command, last, self.known.counts.get((petition.id, command.position)))
+                decision = petitions.publish(command, last, self.known.counts.get((petition.id, command.as_of)))
             case _:
                 assert_never(command)
         outcome = self._apply(petition, decision, submission)

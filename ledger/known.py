@@ -109,7 +109,7 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
                 corrections.append(command.correction)
             case PublishCount():
                 served_ids.append(command.petition)
-                served.append(command.position)
+                served.append(command.as_of)
             case (
                 OpenPetition() | RevisePetition() | PostUpdate() | ChangeAcceptance() | DeclareStatus() | ObserveCount()
             ):

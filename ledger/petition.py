@@ -141,9 +141,9 @@ def publish(command: PublishCount, last: PublishedState, count: int | None) -> D
     """
     if command.count != count:
         return NOT_THE_COUNT
-    if command.after != last.position or command.count == last.count or command.position <= last.as_of:
+    if command.after != last.position or command.count == last.count or command.as_of <= last.as_of:
         return AsIs()
-    return (draft(CountPublished(count=command.count, position=command.position)),)
+    return (draft(CountPublished(count=command.count, position=command.as_of)),)
 
 
 def apply_revision(

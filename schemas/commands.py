@@ -99,12 +99,12 @@ class ObserveCount:
 
 @dataclass(frozen=True, slots=True)
 class PublishCount:
-    """State a number that this ledger itself served: `count`, true at `position`. `after` is where the last such
+    """State a number that this ledger itself served: `count`, true as of this position. `after` is where the last such
     statement stands that the asker has seen, 0 for none: once there is another, nothing is left to state."""
 
     petition: str
     count: int
-    position: int
+    as_of: int
     after: int
 
 
