@@ -23,7 +23,16 @@ from ledger.intake.signature_log import LogRow, plan
 from schemas.commands import Accepted, DeclareStatus, Submission
 from service.database import Ledger
 from service.demo.reconstruction import OPENED_AT, Act, Anchor, Declaration, reconstruct
-from service.importing import BOUND, import_actor, import_log, import_page, import_rows, open_unless_there, policy_of
+from service.importing import (
+    BOUND,
+    import_actor,
+    import_log,
+    import_page,
+    import_rows,
+    open_unless_there,
+    policy_of,
+    sealing_epoch,
+)
 from service.opening import opening
 
 ORIGIN: Final = "demonstration.localhost/ledger"
@@ -92,7 +101,7 @@ async def load_reconstruction(ledger: Ledger) -> Loaded:
     key = ledger.petition_key(RECONSTRUCTION)
     async with ledger.writer("ledger_admin", bound=BOUND) as writer:
         policy = policy_of(await open_unless_there(ledger, command, actor))
-        importer = Importer(writer, RECONSTRUCTION, actor, key, policy)
+        importer = Importer(writer, RECONSTRUCTION, actor, key, policy, sealing_epoch(ledger))
         acts = enumerate(reconstruct(anchors), start=1)
         for declared, group in groupby(acts, key=lambda numbered: isinstance(numbered[1], Declaration)):
             if not declared:
