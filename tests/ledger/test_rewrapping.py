@@ -219,14 +219,15 @@ async def test_rows_are_wrapped_anew_beside_a_writer(petition: LedgerDatabase, e
     count = 4 * PAGE + 2
     await sign(petition, range(count))
     new = await second(petition, epochs)
-    connections = [await petition.connect("ledger_privacy") for _ in range(2)]
-    *done, _ = await asyncio.gather(
-        *[rewrap_rows(connection, epochs, new) for connection in connections], sign(petition, range(count, count + 9))
+    one, other = [await petition.connect("ledger_privacy") for _ in range(2)]
+    first, second_one, _ = await asyncio.gather(
+        rewrap_rows(one, epochs, new), rewrap_rows(other, epochs, new), sign(petition, range(count, count + 9))
     )
-    while late := await rewrap_rows(connections[0], epochs, new):
-        done.append(late)
-    assert sum(done) == count + 9
-    assert await connections[0].fetchval("SELECT ledger.retire_epochs(2)") is True
+    done = first + second_one
+    while late := await rewrap_rows(one, epochs, new):
+        done += late
+    assert done == count + 9
+    assert await one.fetchval("SELECT ledger.retire_epochs(2)") is True
     epochs.destroy(1)
     assert await opened(petition.superuser, epochs) == whole(range(count + 9))
 

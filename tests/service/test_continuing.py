@@ -11,13 +11,13 @@ SECOND = "petitions.example/ledger-2"
 PLACE = "head/checkpoint"
 
 
-def opened(home: Path, *petitions: str, **more: str) -> None:
+def opened(home: Path, *petitions: str) -> None:
     for petition in petitions:
-        assert ledger(home, "petition", "open", petition, **more).code == 0
+        assert ledger(home, "petition", "open", petition).code == 0
 
 
-def vkeys(home: Path, **more: str) -> str:
-    shown = ledger(home, "keys", "show", **more)
+def vkeys(home: Path) -> str:
+    shown = ledger(home, "keys", "show")
     assert shown.code == 0, shown.err
     return shown.out
 

@@ -85,7 +85,7 @@ async def test_what_is_on_its_way_has_its_time(served: Counter, monkeypatch: pyt
 
     served.context.epochs._clock = lambda: 0.0  # it does not see the new epoch
     assert served.context.epochs.newest().number == 1
-    monkeypatch.setattr(vault_keys.asyncio, "sleep", meanwhile)
+    monkeypatch.setattr(asyncio, "sleep", meanwhile)
     rotated = await rotate_vault(served.ledger)
     assert (rotated.rewrapped, len(late)) == (2, 1)
     assert await opened(served) == told | late
