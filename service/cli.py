@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commandline import audit, demo, imports, keys, petitions, questions, serve, tokens, upkeep
+from service.commandline import audit, correction, demo, imports, keys, petitions, questions, serve, tokens, upkeep
 
 app = typer.Typer(
     name="ledger",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.add_typer(petitions.app, name="petition")
 app.add_typer(imports.app, name="import")
+app.add_typer(correction.app, name="correction")
 app.add_typer(tokens.app, name="token")
 app.add_typer(keys.app, name="keys")
 audit.register(app)

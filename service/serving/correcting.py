@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from ledger.connecting import Connection
+from ledger.correction import CHUNK
 from ledger.writer import Writer
 from schemas.commands import Accepted, ContinueCorrection, Submission
 from service.correcting import SQL, SYSTEM
@@ -22,15 +23,16 @@ AT_MOST: Final = 20
 log = structlog.get_logger(__name__)
 
 
-async def run_corrections(ledger: Ledger, writer: Writer, interval: float) -> None:
-    """Run what is to be run, every `interval` seconds, until cancelled. The writer is in the role `ledger_admin`."""
+async def run_corrections(ledger: Ledger, writer: Writer, interval: float, chunk: int = CHUNK) -> None:
+    """Run what is to be run, `chunk` members at once, every `interval` seconds, until cancelled. The writer is in the
+    role `ledger_admin`."""
 
     async def once(connection: Connection) -> None:
         moves = True
         while moves and (rows := await connection.fetch(SQL["to_run"], AT_MOST)):
             moves = False
             for row in rows:
-                command = ContinueCorrection(row["id"], row["correction"])
+                command = ContinueCorrection(row["id"], row["correction"], chunk)
                 outcome = await writer.submit(Submission(command, SYSTEM))  # one at a time: others write in between
                 if isinstance(outcome, Accepted):
                     moves = True
