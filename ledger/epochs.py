@@ -55,9 +55,12 @@ class Epochs:
             self._newest, self._looked = self.of(numbers[-1]), now
         elif now - self._looked >= LOOK:
             self._looked = now
-            with suppress(KeyUnavailable):
-                while True:
-                    self._newest = self.of(self._newest.number + 1)
+            for number in reversed(self.numbers()):
+                if number <= self._newest.number:
+                    break
+                with suppress(KeyUnavailable):
+                    self._newest = self.of(number)
+                    break
         return self._newest
 
     def of(self, number: int) -> Epoch:
