@@ -18,10 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds; a bound for what takes well under one
 
 STAYS = """
-import sys
+import signal, sys
 from pathlib import Path
 from service.embedded.server import EmbeddedUnavailable
 from service.embedded.sharing import shared
+# As from a terminal: whoever runs the suite in the background of a shell has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 home, programs = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None
 try:
     with shared(home, programs=programs) as server:
