@@ -47,7 +47,7 @@ from service.http.context import Context
 from service.http.credentials import require
 from service.http.parameters import choice, query
 from service.http.problems import Invalid, Problem
-from service.http.reading import asking, context_of, number
+from service.http.reading import asking, context_of, desk, number
 from service.http.routes import JSON, PETITION, Answer, Route
 from service.http.submitting import KEY_WELCOME, idempotency_key, keyed, respond, rules_of, submitted
 
@@ -152,12 +152,12 @@ def _named(request: web.Request) -> UUID:
 
 
 async def _exists(context: Context, petition: str) -> None:
-    async with asking(context, context.audit) as connection:
+    async with asking(context, desk(context)) as connection:
         await number(context, connection, petition)
 
 
 async def _told(context: Context, admin: Connection, petition: str, chosen: Chosen) -> dict[str, Any]:
-    async with asking(context, context.audit) as reader:
+    async with asking(context, desk(context)) as reader:
         return await told(admin, reader, petition, chosen)
 
 
