@@ -72,6 +72,21 @@ NETWORK: Final[Mapping[str, Any]] = {
     "examples": ["192.0.2.0/24", "2001:db8::/32"],
 }
 
+DOMAIN: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 253,
+    "pattern": r"^[^\s@]+\.[^\s@]+$",
+    "description": "A domain of the public internet, as it stands behind the @ of an address.",
+    "examples": ["example.org"],
+}
+
+UUID: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+    "examples": ["01890a5d-ac96-774b-bcce-b302099a8057"],
+}
+
 _CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _CONTROLS_BUT_BREAKS: Final = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _DIRECTIONS: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"

@@ -21,7 +21,6 @@ from schemas.events import (
     CorrectionKind,
     Count,
     Country,
-    Id,
     Key,
     OrdinalFrom1,
     PublicField,
@@ -37,9 +36,11 @@ from schemas.texts import (
     Address,
     Addressee,
     Comment,
+    DomainText,
     EffectiveDay,
     EmailText,
     Headline,
+    Identifier,
     LadderName,
     Moment,
     Named,
@@ -292,7 +293,7 @@ class Where(_Request):
     )
 
     network: Network | None = None
-    email_domain: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    email_domain: DomainText | None = None
     recorded_between: Annotated[tuple[Moment, Moment], Field(description="From and to, both inclusive.")] | None = None
     area: Area | None = None
     channel: Channel | None = None
@@ -347,12 +348,12 @@ class PreviewRequest(_Request):
     where: Where | None = None
     signatures: (
         Annotated[
-            tuple[Id, ...],
+            tuple[Identifier, ...],
             Field(min_length=1, max_length=MOST_LISTED, json_schema_extra={"uniqueItems": True}),
         ]
         | None
     ) = None
-    lifts: Id | None = None
+    lifts: Identifier | None = None
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:

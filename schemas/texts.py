@@ -16,8 +16,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 
-from schemas.events import Day, Ladder
-from schemas.forms import ADDRESS, DAY, EMAIL, INSTANT, LINE, LINES, NETWORK, SAID, SEEN
+from schemas.events import Day, Id, Ladder
+from schemas.forms import ADDRESS, DAY, DOMAIN, EMAIL, INSTANT, LINE, LINES, NETWORK, SAID, SEEN, UUID
 from schemas.instants import format_instant, read_instant
 from schemas.ladders import GOALS
 
@@ -176,6 +176,8 @@ UserAgent = Annotated[
 Comment = Annotated[
     str, AfterValidator(_lines), Field(min_length=1, max_length=2000, json_schema_extra={"pattern": LINES})
 ]
+DomainText = Annotated[str, Field(min_length=1, max_length=253), WithJsonSchema(dict(DOMAIN))]
+Identifier = Annotated[Id, WithJsonSchema(dict(UUID))]
 Network = Annotated[str, AfterValidator(_network), Field(min_length=2, max_length=49), WithJsonSchema(dict(NETWORK))]
 Rule = Annotated[
     str,

@@ -42,6 +42,12 @@ UNSAYABLE = {
     "an e-mail address has a domain of the public internet after the @": "which names are reserved",
     "an e-mail address has at most 64 octets before the @": "octets, not characters",
     "an e-mail address has at most 254 octets": "octets, not characters",
+    # what a rule may not name, and where a network ends
+    "holds no address of a person or of a network": "which numbers are addresses",
+    "is a network of IPv4 or IPv6 in CIDR, with no bits set behind its prefix": "which bits are set",
+    "is a domain of the public internet": "which names are reserved",
+    "a window ends after it begins": "two times are compared",
+    "The list names a signature that the petition does not have.": "which signatures there are",
     # what JSON Schema takes for the same
     "a number is not an integer written as one": "1.0 is an integer to JSON Schema",
     "each rung of a ladder is higher than the one before it": "the order of a list",

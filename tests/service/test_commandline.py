@@ -20,7 +20,8 @@ def test_every_command_takes_help_without_a_ledger(tmp_path: Path) -> None:
         [], ["demo"], ["migrate"], ["petition", "open"], ["petition", "accept"], ["petition", "status"],
         ["import", "timeline"], ["import", "events"], ["count"], ["timeline"], ["drift"], ["claim"], ["replay"],
         ["rebuild"], ["fsck"], ["token", "create"], ["token", "list"], ["token", "revoke"], ["export"], ["mirror"],
-        ["verify"],
+        ["verify"], ["correction", "preview"], ["correction", "open"], ["correction", "show"],
+        ["correction", "approve"], ["correction", "cancel"], ["correction", "reverse"],
     ):  # fmt: skip
         assert ledger(missing, *command, "--help").code == 0
     assert not missing.exists()
