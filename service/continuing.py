@@ -36,13 +36,13 @@ async def continue_under(ledger: Ledger, origin: str, old_head: Path | None) -> 
     if ledger.head_copy is None or ledger.seal_key_file is None:
         raise Unavailable("No key file and no copy of the newest tree head are set.")
     note = _read(ledger.head_copy if old_head is None else old_head)
-    kept = ledger.head_copy.with_name(f"{ledger.head_copy.name}.lost")
     sealer = await ledger.connect("ledger_sealer")
     try:
         keys = [*_own_keys(ledger), *await every_stated_key(sealer)]
         listed = list(dict.fromkeys(keys))
         old = await lost_head(sealer, note, listed)
         _require_newest(ledger.head_copy, old, listed)
+        kept = ledger.head_copy.with_name(f"{ledger.head_copy.name}.lost-{old.size}-{old.root.hex()[:8]}")
     finally:
         await sealer.close()
     # Both before the event: the guard takes, from then on, only the head that the log names.
