@@ -313,15 +313,15 @@ class Batch(Correcting):
         )
         self._evolve(petition, frozen.opened, actor)
         self.known.corrections[command.correction] = frozen.correction
-        self.known.members[command.correction] = frozen.members
-        for member in frozen.members:
+        members = self.known.members[command.correction] = frozen.members()
+        for member in members:
             self._members[member.correction, member.ordinal] = member
             if frozen.correction.is_imported:
                 self.known.unsettled.setdefault(member.signature, []).append(member)
         for signature, keys in chosen.items():
             for key in keys:
                 self._imported(petition, key, signature)
-        self._apply_members(petition, frozen.correction, frozen.members[: corrections.CHUNK])
+        self._apply_members(petition, frozen.correction, members[: corrections.CHUNK])
         return Accepted(
             {
                 "correction": str(command.correction),

@@ -42,8 +42,8 @@ class Correcting(Evolution):
             (command.correction, None if at_once else list(command.signatures), command.rule, command.searched)
         )
         if at_once:
-            self.known.members[correction.correction] = frozen.members
-            self._apply_members(petition, correction, frozen.members)
+            members = self.known.members[correction.correction] = frozen.members()
+            self._apply_members(petition, correction, members)
         return Accepted({**self._told(petition, correction), **(command.told or {})})
 
     def _approve(self, petition: PetitionState, command: ApproveCorrection, actor: str) -> Outcome:

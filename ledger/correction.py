@@ -59,11 +59,16 @@ IMPORTED: Final = "import"
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A correction at its opening: its state, its members in order, and the event that says so."""
+    """A correction at its opening: its state, its set in order, and the event that says so."""
 
     correction: CorrectionState
-    members: list[Member]
+    signatures: Sequence[UUID]
     opened: Draft
+
+    def members(self) -> list[Member]:
+        """The members of the set, none of them settled."""
+        named = self.correction.correction
+        return [Member(named, ordinal, signature) for ordinal, signature in enumerate(self.signatures, start=1)]
 
 
 def digest(signatures: Iterable[UUID]) -> str:
@@ -120,8 +125,7 @@ def freeze(
         reverses=reverses,
         opened=now,
     )
-    members = [Member(correction, ordinal, signature) for ordinal, signature in enumerate(signatures, start=1)]
-    return Frozen(state, members, draft(opened, at))
+    return Frozen(state, signatures, draft(opened, at))
 
 
 def open_correction(

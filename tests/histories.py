@@ -161,7 +161,7 @@ class History:
         self.evolve(petition, draft(approved), actor="admin:b2c901")
         frozen.correction.state, frozen.correction.approver = "running", "admin:b2c901"
         self.known.corrections[correction] = frozen.correction
-        self.known.members[correction] = frozen.members
+        self.known.members[correction] = frozen.members()
         return correction
 
 
