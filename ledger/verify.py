@@ -607,6 +607,7 @@ class Petition:
         self.row: Row = {"version": 0, "count": 0, "basis": "", "position": 0}
         self.leaf_hash = ""
         self.doubted = 0  # the position of an event that its next one does not name
+        self.acceptance = "open"
         self.changes: list[tuple[int, int, str]] = []  # of acceptance: effective, position, to what
         self.opens_at, self.closes_at, self.observed_at = NEVER, FOREVER, NEVER
         self.lines: list[Row] = []  # of the timeline
@@ -617,10 +618,6 @@ class Petition:
         self.counts = array("q")
         self.published = (0, 0)  # the last published count, and as of where
         self.corrected: list[tuple[int, str, int]] = []  # within a day: when, by whom, how many
-
-    @property
-    def acceptance(self) -> str:
-        return self.changes[-1][2] if self.changes else "open"
 
     def takes(self, words: tuple[str, ...], at: int, recorded: int, imported: bool) -> bool:
         """Whether it takes this: imported events are judged at their effective time, live ones at their position."""
@@ -668,13 +665,13 @@ class Fold:
 
     def take(self, position: int, event: Json, leaf_hash: bytes) -> None:
         """The next event. It has its form; all else about it may be wrong."""
-        self.position, self.subject = position, event["subject"]
+        type_, data, subject, recordedtime = event["type"], event["data"], event["subject"], event["recordedtime"]
+        self.position, self.subject = position, subject
         self.events += 1
-        type_, data = event["type"], event["data"]
-        at, recorded = instant(event["time"]), instant(event["recordedtime"])
+        at, recorded = instant(event["time"]), instant(recordedtime)
         if int(event["id"]) != position:
             self.breaks("position", "the event does not name the position at which it stands")
-        if event["recordedtime"] < self.recorded:
+        if recordedtime < self.recorded:
             self.breaks("recorded-order", "it was recorded before the event before it")
         if at > recorded + MINUTE:
             self.breaks("times", "it is effective more than 60 seconds after it was recorded")
@@ -682,41 +679,45 @@ class Fold:
             self.breaks("times", "its time is not known, and yet not that of its recording")
         if event["source"] != self.source and self.source and type_ != "log.continued.v1" and not self.alone:
             self.breaks("source", "the origin changes without a continuation of the log")
-        self.source, self.recorded = event["source"], event["recordedtime"]
-        petition = self.petitions.get(event["subject"])
+        self.source, self.recorded = event["source"], recordedtime
+        petition = self.petitions.get(subject)
         if petition is None:
             if type_ not in ("petition.opened.v1", "log.continued.v1"):
                 self.breaks("first-event", "it is the first event of a petition, and does not open it")
                 return
-            petition = self.petitions[event["subject"]] = Petition(event["subject"], len(self.petitions))
+            petition = self.petitions[subject] = Petition(subject, len(self.petitions))
         elif type_ == "petition.opened.v1":
             self.breaks("first-event", "a petition is opened that is open already")
             type_ = ""
         row = petition.row
         self._chain(petition, event, leaf_hash)
-        if petition.closes_at <= recorded and event["recordedtime"] != row["recorded"]:
+        if petition.closes_at <= recorded and recordedtime != row["recorded"]:
             self._close(petition, event, data)
-        delta = 0
-        if type_ in OF_SIGNATURES:
+        delta, of_a_signature = 0, type_ in OF_SIGNATURES
+        if of_a_signature:
             delta = self._signature(petition, type_, event, data, at, recorded)
         elif type_ == "count.observed.v1":
             delta = self._observe(petition, event, data, at)
-        row["count"] += delta
-        row["version"], row["position"], row["recorded"] = event["version"], position, event["recordedtime"]
+        row["version"], row["position"], row["recorded"] = event["version"], position, recordedtime
         if delta:
+            row["count"] = count = row["count"] + delta
             petition.moved.append(position)
-            petition.counts.append(row["count"])
-            if row["count"] < 0:
+            petition.counts.append(count)
+            if count < 0:
                 self.breaks("count", "the count is negative")
-        if type_ in OF_SIGNATURES:
-            rung = max(row["count"], row["count"] - delta)  # in an itemised petition each event moves it by one
-            if delta and petition.ladders and rung in petition.ladders[-1][1]:
-                crossing = petition.stamp(rung) if delta > 0 else "fell-below"
-                petition.named.add(rung)
-                known = data.get("at_known", True)
-                self._line(petition, event, "milestone", {}, rung=rung, crossing=crossing, at_known=known)
-        else:
+            if of_a_signature and petition.ladders:
+                self._cross(petition, event, count - delta, count)
+        if not of_a_signature:
             self._declare(petition, type_, event, data, at, recorded)
+
+    def _cross(self, petition: Petition, event: Json, before: int, after: int) -> None:
+        """In an itemised petition each event moves the count by one: a rung is crossed at one event."""
+        rung = max(before, after)
+        if rung in petition.ladders[-1][1]:
+            crossing = petition.stamp(rung) if after > before else "fell-below"
+            petition.named.add(rung)
+            known = event["data"].get("at_known", True)
+            self._line(petition, event, "milestone", {}, rung=rung, crossing=crossing, at_known=known)
 
     def _chain(self, petition: Petition, event: Json, leaf_hash: bytes) -> None:
         """Versions are dense, and each event names the leaf before it. Where it does not, one of the two was changed:
@@ -837,20 +838,13 @@ class Fold:
             if not self._states[latest] & ERASED and (not self._states[latest] & WITHDRAWN or self._held[latest]):
                 self.breaks("signer-once", "a signer signs whose latest signature was not withdrawn, or is held")
             self._latest[signer] = number
-        row, answers = petition.row, data.get("answers", {})
-        if data["text_version"] > row.get("text_version", 0):
+        if data["text_version"] > petition.row.get("text_version", 0):
             self.breaks("public-fields", "it signs a text that the petition does not have yet")
-        for name in ("country", "region", "answers"):
-            if name in data and name not in row.get("public_fields", ()):
-                self.breaks("public-fields", "it states a field that the petition does not publish")
-        for question, choice in answers.items():
-            if choice not in (row.get("questions") or {}).get(question, ()):
-                self.breaks("public-fields", "it answers what the petition does not ask")
-        key = (petition.id, data["channel"], data["kind"], data.get("country"), data.get("region"), *answers.items())
-        key_number = self.keys.setdefault(key, len(self.keys))
-        if key_number == len(self.sums):
-            self.sums.append([0] * len(COLUMNS))
-            self.owners.append(petition.id)
+        answers = data["answers"].items() if "answers" in data else ()
+        key = (petition.id, data["channel"], data["kind"], data.get("country"), data.get("region"), *answers)
+        key_number = self.keys.get(key, -1)
+        if key_number < 0:
+            key_number = self._new_key(petition, data, key)
         confirmed = int(data["confirmed"])
         self._states.append(confirmed)
         self._keys.append(key_number)
@@ -861,6 +855,19 @@ class Fold:
         sums[1] += 1
         sums[2] += confirmed
         return confirmed
+
+    def _new_key(self, petition: Petition, data: Json, key: tuple[Any, ...]) -> int:
+        """A combination of what signatures state that was not there yet: of public fields, and answers asked for."""
+        for name in ("country", "region", "answers"):
+            if name in data and name not in petition.row.get("public_fields", ()):
+                self.breaks("public-fields", "it states a field that the petition does not publish")
+        for question, choice in data.get("answers", {}).items():
+            if choice not in (petition.row.get("questions") or {}).get(question, ()):
+                self.breaks("public-fields", "it answers what the petition does not ask")
+        self.keys[key] = len(self.keys)
+        self.sums.append([0] * len(COLUMNS))
+        self.owners.append(petition.id)
+        return self.keys[key]
 
     # -- corrections
 
@@ -973,6 +980,7 @@ class Fold:
                 changed = sorted(data.keys() - {"text_version"})
                 self._line(petition, event, "revised", {"text_version": data["text_version"], "changed": changed})
             elif type_ == "acceptance.changed.v1":
+                petition.acceptance = data["acceptance"]
                 petition.changes.append((at, self.position, data["acceptance"]))
                 shut = data["acceptance"] in ("closed", "rejected")
                 row |= {"acceptance": data["acceptance"], "closed_at": event["time"] if shut else None}
