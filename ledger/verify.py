@@ -587,7 +587,8 @@ class Table:
 
 @dataclass(slots=True)
 class Correction:
-    """One decision over a frozen set: the signatures that it moved so far, by number, and what that added."""
+    """One decision over a frozen set: the signatures that it moved so far, by number, and what that added. When it has
+    ended: how many they were, and their digest."""
 
     petition: str
     actor: str
@@ -596,6 +597,7 @@ class Correction:
     running: bool = True
     net: int = 0
     acted: set[int] = field(default_factory=set)
+    moved: tuple[int, str] = (0, "")
 
 
 class Petition:
@@ -899,6 +901,8 @@ class Fold:
                 other = self.corrections.get(data[name])
                 if other is None or other.petition != petition.id or other.said["kind"] == data["kind"]:
                     self.breaks("correction", f"what it {name} is no correction of the petition of the other kind")
+                elif name == "reverses" and (data["matched"], data["digest"]) != other.moved:
+                    self.breaks("correction", "it is not over exactly what the reversed correction moved")
         petition.corrected = [each for each in petition.corrected if each[0] > recorded - DAY]
         petition.corrected.append((recorded, actor, data["matched"]))
         if approval == "not-required" and sum(many for _, by, many in petition.corrected if by == actor) > ALONE:
@@ -921,11 +925,12 @@ class Fold:
             correction.waits = False
         else:
             applied, skipped, matched = data["applied"], data["skipped"], said["matched"]
+            correction.moved = len(correction.acted), self._digest(correction.acted)
             if applied != len(correction.acted) or applied + skipped > matched:
                 self.breaks("correction", "its numbers are not those of its set and of its events")
             elif type_ == "correction.completed.v1" and applied + skipped != matched:
                 self.breaks("correction", "it is completed, and its set was not gone through")
-            elif applied == matched and self._digest(correction.acted) != said["digest"]:
+            elif applied == matched and correction.moved[1] != said["digest"]:
                 self.breaks("correction", "the signatures that it moved are not the set that was frozen")
             correction.running, correction.acted = False, set()
             detail |= {"correction_kind": said["kind"], "reason": said["reason"], **pick(data, ("applied", "skipped"))}

@@ -61,6 +61,7 @@ ANSWERED = position("signature.recorded.v1", POLL)
 WITHDRAWN = position("signature.withdrawn.v1")
 CONFIRMED = position("signature.confirmed.v1")
 HELD = position("signature.invalidated.v1")
+LIFTED = position("correction.opened.v1", nth=1)
 BY_ADMINS = position("correction.opened.v1", nth=2)
 ACTED = position("signature.invalidated.v1", nth=3)
 APPROVED = position("correction.approved.v1")
@@ -119,6 +120,12 @@ LIES: Final[dict[str, tuple[int, Lie, str]]] = {
     "acts before it is approved": (APPROVED, of("update.posted.v1", {"headline": "h"}), "before a second principal"),
     "a lift of nothing": (BY_ADMINS, says(lifts=NOBODY), "what it lifts is no correction"),
     "a reversal of nothing": (BY_ADMINS, says(reverses=NOBODY), "what it reverses is no correction"),
+    "a reversal of another set": (
+        LIFTED, says(reverses=events()[BY_ADMINS - 1]["data"]["correction"]), "no correction of the petition",
+    ),
+    "a reversal of more than was moved": (
+        LIFTED, says(reverses=events()[HELD - 2]["data"]["correction"]), "not over exactly what",
+    ),
     "another reason": (ACTED, says(reason="bot"), "another kind, reason or hold"),
     "another kind": (BY_ADMINS, says(kind="reinstate"), "another kind, reason or hold"),
     "held twice": (ACTED + 1, says(signature=events()[ACTED - 1]["data"]["signature"]), "holds already"),
