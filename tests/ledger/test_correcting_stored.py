@@ -281,3 +281,13 @@ async def test_what_was_searched_for_goes_with_the_evidence(signed: LedgerDataba
     admin = await signed.connect(RUN)
     assert await admin.fetchval("SELECT ledger.purge_evidence(interval '90 days')") == 1
     assert await signed.superuser.fetchval("SELECT count(*) FROM ledger.notices") == 1
+
+
+async def test_a_rule_that_was_changed_or_lost_is_found(signed: LedgerDatabase) -> None:
+    """If somebody changes the public rule of a correction, or takes it away, then an audit finds it."""
+    async with asking(signed) as ask:
+        told(await ask(correcting("k1", SIGNATURES[:2])))
+    backup = await signed.connect("ledger_backup")
+    for tampering in ("UPDATE ledger.notices SET rule = 'Another rule.'", "DELETE FROM ledger.notices"):
+        await signed.superuser.execute(tampering)
+        assert [finding.rule for finding in await fsck(backup, deep=False)] == ["notice"]

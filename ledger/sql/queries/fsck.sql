@@ -213,6 +213,17 @@ SELECT 'correction-counts' AS rule, NULL::bigint AS position, p.id AS petition,
     OR (c.state = 'running' AND c.applied + c.skipped >= c.matched)
  ORDER BY c.correction;
 
+-- name: notices
+-- The public rule of every correction that people opened stands beside the log, which says its SHA-256.
+SELECT 'notice' AS rule, e.position, p.id AS petition, NULL AS detail
+  FROM ledger.events e
+  CROSS JOIN LATERAL (SELECT convert_from(e.leaf, 'UTF8')::jsonb -> 'data' AS data) AS said
+  LEFT JOIN ledger.notices n ON n.correction = (said.data ->> 'correction')::uuid
+  LEFT JOIN ledger.petitions p ON p.petition = e.petition
+ WHERE e.type = 'correction.opened.v1' AND e.signature IS NULL
+   AND encode(sha256(convert_to(n.rule, 'UTF8')), 'hex') IS DISTINCT FROM (said.data ->> 'notice_sha256')
+ ORDER BY e.position;
+
 -- name: seals
 -- Tree heads cover no more than the log, their notes say their size and root (C2SP tlog-checkpoint: the second and
 -- third line), what was shown is what was sealed, in order, and subtrees are as many as the newest size completes.
