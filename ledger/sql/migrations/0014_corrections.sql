@@ -373,7 +373,7 @@ BEGIN
                 ELSE s.confirmed AND NOT s.withdrawn
                      AND (matching_signatures.lifts IS NULL OR s.holds <@ ARRAY[matching_signatures.lifts]) END
       FROM ledger.events e
-      JOIN ledger.signatures s ON s.signature = e.signature AND s.position = e.position
+      JOIN ledger.signatures s ON s.signature = e.signature
       LEFT JOIN vault.evidence v ON v.signature = s.signature
      WHERE e.petition = number AND e.type = 'signature.recorded.v1' AND s.petition = number AND NOT s.erased
        AND CASE WHEN matching_signatures.kind = 'invalidate' THEN NOT s.withdrawn OR listed IS NOT NULL
@@ -409,12 +409,12 @@ DECLARE
   number bigint := (SELECT p.petition FROM ledger.petitions p WHERE p.id = published_as_corrected.id);
 BEGIN
   RETURN QUERY
-    WITH held AS (
-      SELECT s.signature
+    WITH moved AS (
+      SELECT e.position, e.delta
         FROM ledger.events e
-        JOIN ledger.signatures s ON s.signature = e.signature AND s.position = e.position
+        JOIN ledger.signatures s ON s.signature = e.signature
         LEFT JOIN (SELECT unnest(signatures) AS signature) AS c ON c.signature = s.signature
-       WHERE e.petition = number AND e.type = 'signature.recorded.v1'
+       WHERE e.petition = number AND e.delta <> 0
          AND CASE WHEN published_as_corrected.kind = 'invalidate' THEN c.signature IS NOT NULL OR cardinality(s.holds) > 0
                   ELSE cardinality(s.holds) > 0 AND NOT (
                     c.signature IS NOT NULL
@@ -427,8 +427,7 @@ BEGIN
     ), running AS (
       SELECT m.at, m.published, m.count, sum(m.delta) OVER (ORDER BY m.at, m.published NULLS FIRST) AS counted
         FROM (
-          SELECT e.position AS at, NULL::bigint AS published, NULL::bigint AS count, e.delta
-            FROM ledger.events e JOIN held h ON h.signature = e.signature WHERE e.petition = number AND e.delta <> 0
+          SELECT d.position AS at, NULL::bigint AS published, NULL::bigint AS count, d.delta FROM moved d
           UNION ALL
           SELECT p.as_of, p.position, p.count, 0 FROM published p) AS m
     )

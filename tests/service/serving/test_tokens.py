@@ -51,6 +51,7 @@ def test_a_token_lives_as_its_listing_says(kept: Kept) -> None:
         assert wait_for(lambda: status(service, used) == 401, 5) < 5
         wait_for(lambda: status(service, ending) == 401, 25)
         assert datetime.now(UTC) >= until
+        row = listed(kept, "used")  # anew: the last use before it was revoked is noted a little after it
         lines = {line.split()[0]: line for line in ledger(kept.home, "token", "list").lines}
         assert f"revoked  {row['actor']}  used  used {row['last_used']}" in lines[str(row["id"])]
         row = listed(kept, "ending")
