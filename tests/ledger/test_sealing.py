@@ -215,6 +215,15 @@ async def test_only_a_sealed_head_is_shown_and_only_forwards(ledger_database: Le
     assert [tuple(row) for row in rows] == [(1, 10), (2, 10)]
 
 
+async def test_a_head_of_an_old_origin_is_not_shown_any_more(ledger_database: LedgerDatabase) -> None:
+    """If the log was continued under another origin after a head was sealed, then that head is not shown."""
+    await grow(ledger_database, 5)
+    old = await sealed(ledger_database)
+    await grow(ledger_database, 1, origin=f"{ORIGIN}-2")
+    with pytest.raises(asyncpg.RaiseError, match="present origin"):
+        await publish(await ledger_database.connect("ledger_sealer"), 1, 5, old.note)
+
+
 @pytest.mark.parametrize("table", ["sealing", "seal_keys", "subtrees", "tree_heads", "published_heads"])
 async def test_nothing_that_was_sealed_ever_changes(
     ledger_database: LedgerDatabase, tmp_path: Path, table: str

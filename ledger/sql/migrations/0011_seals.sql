@@ -150,6 +150,11 @@ BEGIN
   THEN
     RAISE EXCEPTION 'What is shown is not what was sealed at size %', publish.size;
   END IF;
+  -- The first line of a note is the origin. What was sealed before a log was continued is not shown after that.
+  IF NOT EXISTS (SELECT FROM ledger.head h
+                  WHERE convert_to(h.origin || E'\n', 'UTF8') = substr(publish.note, 1, octet_length(h.origin) + 1)) THEN
+    RAISE EXCEPTION 'A head that is shown is one of the present origin';
+  END IF;
   INSERT INTO ledger.published_heads (nth, size, note) VALUES (expected + 1, publish.size, publish.note);
 END
 $$;
