@@ -75,6 +75,13 @@ def _date(value: object) -> object:
     return date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else value
 
 
+def _boolean(value: object) -> object:
+    if not isinstance(value, bool):  # 0 is equal to False, and a literal asks for no more
+        raise ValueError("false is the only value")
+    return value
+
+
+Undated = Annotated[Literal[False], BeforeValidator(_boolean, json_schema_input_type=Literal[False])]
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=str), PlainSerializer(format_instant)]
 Day = Annotated[date, BeforeValidator(_date, json_schema_input_type=str), PlainSerializer(date.isoformat)]
 Id = Annotated[UUID, BeforeValidator(_uuid, json_schema_input_type=str), PlainSerializer(str)]
@@ -233,7 +240,7 @@ class SignatureConfirmed(_Fact):
 
     type: ClassVar[str] = "signature.confirmed.v1"
     signature: Id
-    at_known: Literal[False] | None = None
+    at_known: Undated | None = None
 
 
 class SignatureAmended(_Fact):
@@ -249,7 +256,7 @@ class SignatureWithdrawn(_Fact):
 
     type: ClassVar[str] = "signature.withdrawn.v1"
     signature: Id
-    at_known: Literal[False] | None = None
+    at_known: Undated | None = None
 
 
 class SignatureInvalidated(_Fact):
@@ -259,7 +266,7 @@ class SignatureInvalidated(_Fact):
     signature: Id
     correction: Id
     reason: Reason
-    at_known: Literal[False] | None = None
+    at_known: Undated | None = None
 
 
 class SignatureReinstated(_Fact):
@@ -270,7 +277,7 @@ class SignatureReinstated(_Fact):
     correction: Id
     lifts: Id
     reason: Reason
-    at_known: Literal[False] | None = None
+    at_known: Undated | None = None
 
 
 class CorrectionOpened(_Fact):

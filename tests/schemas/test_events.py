@@ -56,6 +56,18 @@ def test_a_fact_with_a_member_too_many_or_too_few_is_refused(fact: Fact, data: s
         read_fact(fact.type, {name: value for name, value in said.items() if name != gone})
 
 
+@pytest.mark.parametrize("number", [0, 0.0])
+def test_a_number_is_no_boolean(number: float) -> None:
+    """If a zero stands where `false` has to, then it is refused: it is written in other bytes."""
+    undated = [fact_type for fact_type in CATALOGUE.values() if "at_known" in fact_type.model_fields]
+    assert len(undated) == 6
+    for fact_type in undated:
+        needed = {name: field for name, field in fact_type.model_fields.items() if name != "at_known"}
+        with pytest.raises(ValidationError) as refused:
+            fact_type.model_validate({"at_known": number})
+        assert "at_known" in {error["loc"][0] for error in refused.value.errors()} - needed.keys()
+
+
 WRONG: list[Any] = [1.5, -1, 2**53, "", " ", "x\0", "A" * 600, [], {}, [[]], True, "true", "1", None, "2020-01-01"]
 
 
