@@ -179,7 +179,26 @@ def read_key(text: str) -> Key:
     # signed-note, "Signatures": the id is SHA-256(name || 0x0A || algorithm || public key)[:4].
     if sha256(form[1].encode() + b"\n" + material).digest()[:4].hex() != form[2]:
         raise WrongCall("the id of a vkey is not that of its name and key: it was mistyped or cut")
+    if is_weak(material[1:]):
+        raise WrongCall("a key is no point of the curve, or of small order: anybody could sign for it")
     return Key(form[1], bytes.fromhex(form[2]), material[0], material[1:])
+
+
+def is_weak(public: bytes) -> bool:
+    """Whether some signatures hold for many texts under this Ed25519 key: eight times its point is the neutral one.
+    Also a y outside the field, or, as far as doubling shows it, off the curve (RFC 8032 section 5.1)."""
+    field = 2**255 - 19
+    d = -121665 * pow(121666, -1, field) % field
+    y = int.from_bytes(public, "little") & (2**255 - 1)  # the highest bit is the sign of x
+    if y >= field:
+        return True
+    try:
+        for _ in range(3):
+            xx = (y * y - 1) * pow(d * y * y + 1, -1, field) % field
+            y = (y * y + xx) * pow(2 - y * y + xx, -1, field) % field
+    except ValueError:  # no inverse of zero: on the curve there is always one
+        return True
+    return y == 1
 
 
 def to_base64(data: bytes) -> str:

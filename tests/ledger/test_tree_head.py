@@ -29,6 +29,7 @@ from ledger.tree_head import (
     seal_head,
     with_lines,
 )
+from ledger.verify import WrongCall, read_key
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "notes.json").read_text("utf-8"))
 LADDER = VECTORS["ladder"]
@@ -609,13 +610,16 @@ def points_of_small_order() -> set[Point]:
 @pytest.mark.parametrize("algorithm", [ED25519, COSIGNATURE])
 def test_a_key_of_small_order_is_refused_in_every_encoding(algorithm: int) -> None:
     """If a public key is one of the eight points of small order, under whose name a signature can hold for many texts,
-    or lies outside the field, then it is refused, whatever its sign."""
+    or lies outside the field, then it is refused, whatever its sign, by the ledger and by the verifier."""
     ys = {y for _, y in points_of_small_order()}
     assert len(ys) == 5
     for y in {*ys, *(y + P for y in ys if y + P < 2**255), *range(P, 2**255)}:
         for sign in (0, 1):
+            public = (y | sign << 255).to_bytes(32, "little")
             with pytest.raises(NoteRefused):
-                VerifierKey(ORIGIN, algorithm, (y | sign << 255).to_bytes(32, "little"))
+                VerifierKey(ORIGIN, algorithm, public)
+            with pytest.raises(WrongCall):
+                read_key(vkey(bytes([algorithm]) + public))
 
 
 def test_a_key_under_which_one_signature_holds_for_every_text_cannot_be_listed() -> None:
@@ -632,6 +636,7 @@ def test_every_seed_makes_a_key_that_seals_and_opens(seed: bytes) -> None:
     """If a key is made of any 32 bytes, then it can be listed, and opens what it sealed."""
     key = SealingKey(ORIGIN, seed)
     assert parse_vkey(key.verifier.vkey) == key.verifier
+    assert read_key(key.verifier.vkey).public == key.verifier.public
     assert open_note(seal_head(HEAD, [key]), [key.verifier]).seals == (key.verifier,)
 
 
