@@ -1394,7 +1394,8 @@ class Audit:
         report.not_proved += ALWAYS if since is not None or self.witnesses else (*ALWAYS, COMPARE)
         report.proved |= {
             "events": fold.events, "bytes": self.bytes, "files": files, "heads": self.heads,
-            "petitions": len(fold.petitions), "signatures": fold.signatures.size, "corrections": len(fold.corrections),
+            "petitions": sum("id" in petition.row for petition in fold.petitions.values()),
+            "signatures": fold.signatures.size, "corrections": len(fold.corrections),
             "published counts": fold.published, "openings": self.opened,
         }  # fmt: skip
 

@@ -532,6 +532,7 @@ def test_a_lost_tail_that_is_continued_rightly(tmp_path: Path) -> None:
     for since in (old[1], old[2], None):
         report = laid(continued(), old, tmp_path, since=since)
         assert report.findings == []
+        assert report.proved["petitions"] == len(sound().projections["petitions"])
         assert f"what events 201 to 300 of {ORIGIN} were: they are lost" in report.not_proved
 
 
