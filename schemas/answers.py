@@ -186,3 +186,32 @@ class CorrectionsQueue(_Answer):
 
     petition: str
     corrections: tuple[CorrectionShown, ...]
+
+
+SignalKind = Literal["network", "email-domain", "burst", "disposable-domain", "area", "stored-up-confirmations"]
+
+
+class SignalShown(_Answer):
+    """One thing to look at. `count` of `of` signatures (`share`), where about `expected` would be usual, from the first
+    to the last of them. `reason`, `rule` and `where` are the body of a preview that finds `matched`: `count`, and what
+    is held already."""
+
+    kind: SignalKind
+    sentence: str
+    count: Count
+    of: Count
+    share: Annotated[float, Field(ge=0, le=1)]
+    expected: Count
+    window: tuple[Instant, Instant]
+    reason: Reason
+    rule: str
+    where: dict[str, Any]
+    matched: Count
+
+
+class SignalsView(_Answer):
+    """What in a petition is unlike itself, the greatest excess first, at most 20 of each kind. Nothing is done about
+    it: a person looks, and corrects in the open."""
+
+    petition: str
+    signals: tuple[SignalShown, ...]

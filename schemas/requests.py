@@ -283,6 +283,9 @@ class UpdateRequest(_Request):
     effective_on: EffectiveDay | None = None
 
 
+Window = Annotated[tuple[Moment, Moment], Field(description="From and to, both inclusive.")]
+
+
 class Where(_Request):
     """By what signatures are found: what fits all of these. At least one is said."""
 
@@ -294,7 +297,8 @@ class Where(_Request):
 
     network: Network | None = None
     email_domain: DomainText | None = None
-    recorded_between: Annotated[tuple[Moment, Moment], Field(description="From and to, both inclusive.")] | None = None
+    recorded_between: Window | None = None
+    confirmed_between: Window | None = None
     area: Area | None = None
     channel: Channel | None = None
     name_equals: Named | None = None
@@ -303,7 +307,7 @@ class Where(_Request):
     def _something(self) -> Self:
         if all(getattr(self, name) is None for name in Where.model_fields):
             raise ValueError("has at least one condition")
-        if self.recorded_between is not None and self.recorded_between[0] > self.recorded_between[1]:
+        if any(each is not None and each[0] > each[1] for each in (self.recorded_between, self.confirmed_between)):
             raise ValueError("a window ends after it begins")
         return self
 

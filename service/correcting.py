@@ -83,7 +83,7 @@ async def choose(admin: Connection, rules: Rules, request: PreviewRequest) -> Ch
         raise ChoiceRefused("The list names a signature that the petition does not have.", "/signatures")
     if request.lifts is not None:
         await _known(admin, rules.petition, request.lifts)
-    between = (None, None) if where is None or where.recorded_between is None else where.recorded_between
+    recorded, confirmed = (None, None) if where is None else (where.recorded_between, where.confirmed_between)
     area = None if where is None else where.area
     rows = await admin.fetch(
         SQL["matching"],
@@ -93,11 +93,12 @@ async def choose(admin: Connection, rules: Rules, request: PreviewRequest) -> Ch
         None if listed is None else list(listed),
         None if where is None else where.network,
         None if where is None or where.email_domain is None else _domain(rules, where.email_domain),
-        *between,
+        *(recorded or (None, None)),
         None if area is None else area.country,
         None if area is None else area.region,
         None if where is None else where.channel,
         None if where is None or where.name_equals is None else _name(rules, where.name_equals),
+        *(confirmed or (None, None)),
     )
     conditions = LISTING if where is None else tuple(where.said())
     return Chosen(request.kind, rows, _digest(rows), conditions, _searched(rules, where), request.lifts)

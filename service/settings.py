@@ -75,6 +75,10 @@ class Settings(BaseSettings):
         None, description='The regions\' names: a JSON object, code to {"name", "population"}. Default: codes alone.'
     )
 
+    disposable_domains_file: Path | None = Field(
+        None, description="Domains of throw-away e-mail addresses, one a line. Default: a short list of our own."
+    )
+
     log_level: LogLevel = Field("info", description="What is logged of a service: debug, info, warning or error.")
     backlog: int = Field(1024, ge=1, le=65_535, description="Connections that may wait to be accepted, a worker.")
     connections: int = Field(4096, ge=1, le=1_000_000, description="Connections that a worker holds; then it is 503.")

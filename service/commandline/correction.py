@@ -37,6 +37,7 @@ Kind = Annotated[str, typer.Option(help="invalidate or reinstate")]
 Network = Annotated[str | None, typer.Option(metavar="CIDR", help="Signatures from this network.")]
 Domain = Annotated[str | None, typer.Option(metavar="DOMAIN", help="By addresses of this domain.")]
 Between = Annotated[tuple[str, str] | None, typer.Option(metavar="FROM TO", help="Recorded in this window.")]
+Confirmed = Annotated[tuple[str, str] | None, typer.Option(metavar="FROM TO", help="Confirmed in this window.")]
 Area = Annotated[str | None, typer.Option(metavar="COUNTRY[/REGION]", help="From this area.")]
 Channel = Annotated[str | None, typer.Option(help="site, paper or import")]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="By signers of this name. It is not kept.")]
@@ -64,6 +65,7 @@ def preview(
     network: Network = None,
     email_domain: Domain = None,
     recorded_between: Between = None,
+    confirmed_between: Confirmed = None,
     area: Area = None,
     channel: Channel = None,
     name_equals: Name = None,
@@ -73,7 +75,7 @@ def preview(
     json: Json = False,
 ) -> None:
     """Tell what a correction would be over, and what it would do. Records nothing."""
-    where = _where(network, email_domain, recorded_between, area, channel, name_equals)
+    where = _where(network, email_domain, recorded_between, confirmed_between, area, channel, name_equals)
     request = _request(kind, reason, rule, where, _listed(signature, signatures), lifts)
 
     async def work(desk: _Desk) -> None:
@@ -98,6 +100,7 @@ def open_correction(
     network: Network = None,
     email_domain: Domain = None,
     recorded_between: Between = None,
+    confirmed_between: Confirmed = None,
     area: Area = None,
     channel: Channel = None,
     name_equals: Name = None,
@@ -108,7 +111,7 @@ def open_correction(
     json: Json = False,
 ) -> None:
     """Open a correction: its set is frozen. It runs at once, unless a second principal has to approve it."""
-    where = _where(network, email_domain, recorded_between, area, channel, name_equals)
+    where = _where(network, email_domain, recorded_between, confirmed_between, area, channel, name_equals)
     request = _request(kind, reason, rule, where, _listed(signature, signatures), lifts)
 
     async def work(desk: _Desk) -> None:
@@ -332,6 +335,7 @@ def _where(
     network: str | None,
     email_domain: str | None,
     recorded_between: tuple[str, str] | None,
+    confirmed_between: tuple[str, str] | None,
     area: str | None,
     channel: str | None,
     name_equals: str | None,
@@ -342,6 +346,7 @@ def _where(
         "network": network,
         "email_domain": email_domain,
         "recorded_between": None if recorded_between is None else list(recorded_between),
+        "confirmed_between": None if confirmed_between is None else list(confirmed_between),
         "area": None if area is None else {"country": country, **({"region": region} if region else {})},
         "channel": channel,
         "name_equals": name_equals,

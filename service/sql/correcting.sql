@@ -14,7 +14,7 @@ SELECT ledger.signatures_of($1, $2);
 -- name: matching
 -- The parameters are those of the function. Those that are NULL ask for nothing.
 SELECT signature, position, recorded, state, moves
-  FROM ledger.matching_signatures($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+  FROM ledger.matching_signatures($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: applied
 SELECT signature, position, recorded, state, moves FROM ledger.applied_signatures($1, $2);

@@ -235,6 +235,14 @@ async def test_every_condition_finds_what_it_is_about(served: Counter) -> None:
     assert await found(area={"country": "GB"}) == set(one)
     assert await found(channel="paper") == set(two)
     assert await found(recorded_between=moments) == set(one)
+    pending = await sign(served, 3, "eve", "192.0.2.*", confirmed=False)
+    for each in pending[:2]:
+        path = f"/petitions/{PETITION}/signatures/{each}/confirmation"
+        assert (await served.post(path, {}, token=served.site)).status == 200
+    when = [e["recordedtime"] for e in await served.events("signature.confirmed.v1")]
+    assert await found(confirmed_between=when) == set(pending[:2])
+    assert await found(confirmed_between=[when[1], when[1]]) == {pending[1]}
+    assert await found(confirmed_between=when, recorded_between=moments) == set()
     assert await found(network="0.0.0.0/0", email_domain="bob.example.org") == set()
     listed = await ask(served, f"{PATH}/preview", body(signatures=[two[0], one[0]]))
     assert [each["signature"] for each in listed.document["sample"]] == [one[0], two[0]]
@@ -268,6 +276,7 @@ async def test_a_name_that_was_searched_for_is_kept_nowhere(served: Counter) -> 
         ({"where": {"network": "everywhere"}}, "/where/network"),
         ({"where": {"email_domain": "no domain"}}, "/where/email_domain"),
         ({"where": {"recorded_between": ["2020-01-02T00:00:00Z", "2020-01-01T00:00:00Z"]}}, "/where"),
+        ({"where": {"confirmed_between": ["2020-01-02T00:00:00Z", "2020-01-01T00:00:00Z"]}}, "/where"),
         ({"where": {"name_like": "Jane"}}, "/where"),
         ({"signatures": ["01890a5d-ac96-774b-bcce-b302099a8057"]}, "/signatures"),
         ({"signatures": ["01890a5d-ac96-774b-bcce-b302099a8057"] * 2}, ""),

@@ -1,0 +1,188 @@
+-- Signals: what reviewers look at first. Figures of a petition's evidence and of its rhythm, for admins alone.
+--
+-- The law of this file
+--   1. Nothing is written, dropped or refused because of a signal. Whoever finds one corrects in the open, or does not.
+--   2. Figures are of signatures that a correction can be about: neither withdrawn nor erased. `count` leaves out those
+--      that are held already; `matched` does not, and is what a preview of the same conditions finds.
+--   3. What comes back is bounded, however many signatures, addresses and domains there are; and the work is linear in
+--      the petition's events, also where the planner knows nothing of the tables: nothing is joined but by primary keys,
+--      and lists are looked up by hash.
+
+SET LOCAL ROLE ledger_owner;
+
+-- How a petition was signed over time, by when it was recorded: slices of a minute in its first two days, then of an
+-- hour, beyond four years of a day; only those in which something was recorded. What a file brought was recorded when it
+-- was read: that is no rhythm, and is in `matched` alone.
+CREATE FUNCTION ledger.signing_rhythm(id text)
+RETURNS TABLE (width interval, slice timestamptz, count bigint, matched bigint, earliest timestamptz, latest timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  number bigint := (SELECT p.petition FROM ledger.petitions p WHERE p.id = signing_rhythm.id);
+  life interval :=
+    (SELECT e.recorded FROM ledger.events e WHERE e.petition = number ORDER BY e.position DESC LIMIT 1)
+    - (SELECT e.recorded FROM ledger.events e WHERE e.petition = number ORDER BY e.position LIMIT 1);
+  step interval := CASE WHEN life <= interval '2 days' THEN interval '1 minute'
+                        WHEN life <= interval '1461 days' THEN interval '1 hour' ELSE interval '1 day' END;
+BEGIN
+  RETURN QUERY
+    SELECT step, date_bin(step, e.recorded, timestamptz '2000-01-01T00:00:00Z'),
+           count(*) FILTER (WHERE cardinality(s.holds) = 0 AND s.channel <> 'import'), count(*),
+           min(e.recorded), max(e.recorded)
+      FROM ledger.events e
+      JOIN ledger.signatures s ON s.signature = e.signature
+     WHERE e.petition = number AND e.type = 'signature.recorded.v1' AND s.petition = number
+       AND NOT s.erased AND NOT s.withdrawn
+     GROUP BY 2 ORDER BY 2;
+END
+$$;
+
+-- Where signatures came from, within spans of time that begin at `bounds`.
+--   `network` (/24 of IPv4, /48 of IPv6) and `email-domain`: a row for each key and span, of the `at_most` keys that are
+--     the most frequent and of the `at_most` that are it within one span, none of less than `at_least`. Without a key: of
+--     how many in the span it is known. Without a span: how many keys there are.
+--   `disposable-domain`: a row for each domain of that list; at most `at_most`, the most frequent.
+--   `area`: a row for each area (`COUNTRY/REGION`) of these regions with more signatures than people; likewise.
+CREATE FUNCTION ledger.signing_origins(
+  id text, bounds timestamptz[], disposable text[], regions text[], populations bigint[], at_least bigint, at_most bigint
+) RETURNS TABLE (
+  about text, key text, span integer, count bigint, matched bigint, earliest timestamptz, latest timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  number bigint := (SELECT p.petition FROM ledger.petitions p WHERE p.id = signing_origins.id);
+BEGIN
+  RETURN QUERY
+    WITH signed AS MATERIALIZED (
+      SELECT width_bucket(e.recorded, bounds) AS span, e.recorded, cardinality(s.holds) = 0 AS is_free,
+             network(set_masklen(v.ip, CASE family(v.ip) WHEN 4 THEN 24 ELSE 48 END))::text AS network,
+             v.email_domain, s.country, s.region
+        FROM ledger.events e
+        JOIN ledger.signatures s ON s.signature = e.signature
+        LEFT JOIN vault.evidence v ON v.signature = s.signature
+       WHERE e.petition = number AND e.type = 'signature.recorded.v1' AND s.petition = number
+         AND NOT s.erased AND NOT s.withdrawn
+    ), counted AS MATERIALIZED (
+      SELECT k.about, k.key, d.span, count(*) FILTER (WHERE d.is_free) AS count, count(*) AS matched,
+             min(d.recorded) AS earliest, max(d.recorded) AS latest
+        FROM signed d
+        CROSS JOIN LATERAL (VALUES ('network', d.network), ('email-domain', d.email_domain)) AS k(about, key)
+       WHERE k.key IS NOT NULL
+       GROUP BY k.about, k.key, d.span
+    ), summed AS (
+      SELECT c.*, sum(c.count) OVER (PARTITION BY c.about, c.key) AS total,
+             max(c.count) OVER (PARTITION BY c.about, c.key) AS peak
+        FROM counted c
+    ), ranked AS (
+      SELECT m.*, dense_rank() OVER (PARTITION BY m.about ORDER BY m.total DESC, m.key) AS by_total,
+             dense_rank() OVER (PARTITION BY m.about ORDER BY m.peak DESC, m.key) AS by_peak
+        FROM summed m WHERE m.total >= at_least
+    ), disposables AS (
+      SELECT c.key, sum(c.count)::bigint AS count, sum(c.matched)::bigint AS matched,
+             min(c.earliest) AS earliest, max(c.latest) AS latest
+        FROM counted c
+       -- `IS TRUE` keeps the list a hash that is looked into, whatever the planner expects.
+       WHERE c.about = 'email-domain' AND (c.key IN (SELECT unnest(disposable))) IS TRUE
+       GROUP BY c.key HAVING sum(c.count) > 0 ORDER BY 2 DESC, 1 LIMIT at_most
+    ), areas AS (
+      SELECT d.country || '/' || d.region AS key, count(*) FILTER (WHERE d.is_free) AS count, count(*) AS matched,
+             min(d.recorded) AS earliest, max(d.recorded) AS latest
+        FROM signed d
+       WHERE d.country IS NOT NULL AND (d.region IN (SELECT unnest(regions))) IS TRUE
+       GROUP BY d.country, d.region
+      HAVING count(*) FILTER (WHERE d.is_free) > populations[array_position(regions, d.region)]
+       ORDER BY 2 DESC, 1 LIMIT at_most
+    )
+    SELECT r.about, r.key, r.span, r.count, r.matched, r.earliest, r.latest
+      FROM ranked r WHERE r.by_total <= at_most OR r.by_peak <= at_most
+    UNION ALL
+    SELECT c.about, NULL, c.span, sum(c.count)::bigint, sum(c.matched)::bigint, min(c.earliest), max(c.latest)
+      FROM counted c GROUP BY c.about, c.span
+    UNION ALL
+    SELECT c.about, NULL, NULL, count(DISTINCT c.key), NULL, NULL, NULL
+      FROM counted c WHERE c.count > 0 GROUP BY c.about
+    UNION ALL
+    SELECT 'disposable-domain', d.key, NULL, d.count, d.matched, d.earliest, d.latest FROM disposables d
+    UNION ALL
+    SELECT 'area', a.key, NULL, a.count, a.matched, a.earliest, a.latest FROM areas a;
+END
+$$;
+
+-- Confirmations by the hour in which they were recorded: those of signatures that had been recorded more than a day
+-- before that hour began, among all of that hour. Late is said of the hour, so that two windows find exactly those.
+CREATE FUNCTION ledger.late_confirmations(id text)
+RETURNS TABLE (
+  slice timestamptz, count bigint, matched bigint, earliest timestamptz, latest timestamptz, confirmed bigint,
+  earliest_signed timestamptz, latest_signed timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  number bigint := (SELECT p.petition FROM ledger.petitions p WHERE p.id = late_confirmations.id);
+BEGIN
+  RETURN QUERY
+    WITH confirmed AS (
+      SELECT date_bin(interval '1 hour', c.recorded, timestamptz '2000-01-01T00:00:00Z') AS slice, c.recorded AS at,
+             e.recorded AS signed, cardinality(s.holds) = 0 AS is_free
+        FROM ledger.events c
+        JOIN ledger.signatures s ON s.signature = c.signature
+        JOIN ledger.events e ON e.position = s.position
+       WHERE c.petition = number AND c.type = 'signature.confirmed.v1' AND NOT s.erased AND NOT s.withdrawn
+    ), judged AS (
+      SELECT c.*, c.signed < c.slice - interval '1 day' AS is_late FROM confirmed c
+    )
+    SELECT j.slice, count(*) FILTER (WHERE j.is_late AND j.is_free), count(*) FILTER (WHERE j.is_late),
+           min(j.at) FILTER (WHERE j.is_late), max(j.at) FILTER (WHERE j.is_late), count(*) FILTER (WHERE j.is_free),
+           min(j.signed) FILTER (WHERE j.is_late), max(j.signed) FILTER (WHERE j.is_late)
+      FROM judged j GROUP BY j.slice HAVING bool_or(j.is_late) ORDER BY j.slice;
+END
+$$;
+
+-- As before, and by when a signature was confirmed: `o` is the event by which it is found, its recording or that.
+DROP FUNCTION ledger.matching_signatures(
+  text, text, uuid, uuid[], cidr, text, timestamptz, timestamptz, text, text, text, bytea);
+CREATE FUNCTION ledger.matching_signatures(
+  id text, kind text, lifts uuid, listed uuid[], network cidr, email_domain text, recorded_from timestamptz,
+  recorded_to timestamptz, country text, region text, channel text, name_token bytea, confirmed_from timestamptz,
+  confirmed_to timestamptz
+) RETURNS TABLE (signature uuid, "position" bigint, recorded timestamptz, state text, moves boolean)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  number bigint := (SELECT p.petition FROM ledger.petitions p WHERE p.id = matching_signatures.id);
+  found_by ledger.event_type := CASE WHEN confirmed_from IS NULL AND confirmed_to IS NULL THEN 'signature.recorded.v1'
+                                     ELSE 'signature.confirmed.v1' END;
+BEGIN
+  RETURN QUERY
+    SELECT s.signature, e.position, e.recorded,
+           CASE WHEN s.withdrawn THEN 'withdrawn' WHEN cardinality(s.holds) > 0 THEN 'invalidated'
+                WHEN s.confirmed THEN 'standing' ELSE 'pending' END,
+           CASE WHEN matching_signatures.kind = 'invalidate' THEN ledger.stands(s.confirmed, s.withdrawn, s.holds)
+                ELSE s.confirmed AND NOT s.withdrawn
+                     AND (matching_signatures.lifts IS NULL OR s.holds <@ ARRAY[matching_signatures.lifts]) END
+      FROM ledger.events o
+      JOIN ledger.signatures s ON s.signature = o.signature
+      JOIN ledger.events e ON e.position = s.position
+      LEFT JOIN vault.evidence v ON v.signature = s.signature
+     WHERE o.petition = number AND o.type = found_by AND s.petition = number AND NOT s.erased
+       AND CASE WHEN matching_signatures.kind = 'invalidate' THEN NOT s.withdrawn OR listed IS NOT NULL
+                ELSE cardinality(s.holds) > 0
+                     AND (matching_signatures.lifts IS NULL OR matching_signatures.lifts = ANY (s.holds)) END
+       AND (listed IS NULL OR s.signature = ANY (listed))
+       AND (matching_signatures.network IS NULL OR v.ip <<= matching_signatures.network)
+       AND (matching_signatures.email_domain IS NULL OR v.email_domain = matching_signatures.email_domain)
+       AND (matching_signatures.name_token IS NULL OR v.name_token = matching_signatures.name_token)
+       AND (recorded_from IS NULL OR e.recorded >= recorded_from)
+       AND (recorded_to IS NULL OR e.recorded <= recorded_to)
+       AND (confirmed_from IS NULL OR o.recorded >= confirmed_from)
+       AND (confirmed_to IS NULL OR o.recorded <= confirmed_to)
+       AND (matching_signatures.country IS NULL OR s.country = matching_signatures.country)
+       AND (matching_signatures.region IS NULL OR s.region = matching_signatures.region)
+       AND (matching_signatures.channel IS NULL OR s.channel = matching_signatures.channel)
+     ORDER BY e.position;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION
+  ledger.signing_rhythm, ledger.signing_origins, ledger.late_confirmations, ledger.matching_signatures FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+  ledger.signing_rhythm, ledger.signing_origins, ledger.late_confirmations, ledger.matching_signatures TO ledger_admin;
