@@ -1,4 +1,4 @@
-"""`ledger correction`: preview, open, show, approve, cancel and reverse corrections, as over HTTP.
+"""`ledger correction`: see signals; preview, open, show, approve, cancel and reverse corrections, as over HTTP.
 
 Who acts is the principal of the token in LEDGER_TOKEN, an admin's. What is opened or approved here is run here to its
 end, whether or not a service runs beside: both may, and no member is applied twice.
@@ -54,6 +54,33 @@ class _Desk:
     ledger: "Ledger"
     admin: "Connection"
     actor: str
+
+
+@app.command()
+def signals(petition: Petition, json: Json = False) -> None:
+    """Tell what in a petition is unlike itself, the greatest excess first, and how to preview each. Records nothing."""
+
+    async def work(desk: _Desk) -> None:
+        from service.region_names import RegionsRefused, names
+        from service.reviewing import DomainsRefused, disposable_domains, look, told
+        from service.settings import Settings
+
+        settings = Settings()
+        try:
+            called, disposable = names(settings.regions_file), disposable_domains(settings.disposable_domains_file)
+        except (RegionsRefused, DomainsRefused) as refusal:
+            raise WrongCall(str(refusal)) from None
+        answer = told(petition, await look(desk.admin, petition, called, disposable))
+        if json:
+            tell_json(answer)
+            return
+        for each in answer["signals"]:
+            tell(f"{each['kind']}: {each['sentence']}")
+            tell(f"  {each['matched']:,} match: ledger correction preview {petition} {_arguments(each)}")
+        if not answer["signals"]:
+            say("Nothing in it is unlike itself.")
+
+    _work(petition, work)
 
 
 @app.command()
@@ -329,6 +356,17 @@ def _tell_effect(answer: dict[str, Any]) -> None:
         tell("milestones " + ", ".join(f"{rung:,}" for rung in effect["milestones"]))
     for each in effect["published"]:
         tell(f"published {each['count']:,} at position {each['position']}: {each['as_corrected']:,} as corrected")
+
+
+def _arguments(signal: dict[str, Any]) -> str:
+    """What a preview of a signal's condition is called with, for a shell."""
+    from shlex import join
+
+    arguments = ["--reason", signal["reason"], "--rule", signal["rule"]]
+    for name, value in signal["where"].items():
+        said = value if isinstance(value, list) else ["/".join(value.values()) if isinstance(value, dict) else value]
+        arguments += [f"--{name.replace('_', '-')}", *said]
+    return join(arguments)
 
 
 def _where(

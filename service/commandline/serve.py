@@ -15,6 +15,7 @@ from service.commandline.session import DONE, NOT_AVAILABLE, WRONG_CALL, run, st
 if TYPE_CHECKING:
     from service.database import Ledger
     from service.http.routes import Role
+    from service.settings import Settings
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -75,11 +76,24 @@ async def serving(
     from service.settings import Settings
 
     service = Service(ledger, Settings(), role, host, port, workers)
+    _read_files(service.settings)
     try:
         await serve(service, lambda address: tell(f"listening on {address}"))
     except PortTaken as taken:
         stop(NOT_AVAILABLE, str(taken))
     return DONE
+
+
+def _read_files(settings: "Settings") -> None:
+    """Read once what settings name, so that a file which cannot be used is told before anything is served."""
+    from service.region_names import RegionsRefused, names
+    from service.reviewing import DomainsRefused, disposable_domains
+
+    try:
+        names(settings.regions_file)
+        disposable_domains(settings.disposable_domains_file)
+    except (RegionsRefused, DomainsRefused) as refusal:
+        stop(WRONG_CALL, str(refusal))
 
 
 def end_well_before_serving() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from service.http import audit, campaigns, corrections, log, openapi, operation, petitions, signing
+from service.http import audit, campaigns, corrections, log, openapi, operation, petitions, reviewing, signing
 from service.http.bodies import BODY_LIMIT, READ_WITHIN
 from service.http.conditional import PUBLIC, REVALIDATE, negotiate, preflight
 from service.http.context import CONTEXT, Context
@@ -62,7 +62,7 @@ def build(
 
 def collected() -> tuple[Route, ...]:
     """The routes of every module."""
-    modules = (campaigns, audit, log, signing, petitions, corrections, operation, openapi)
+    modules = (campaigns, audit, log, signing, petitions, corrections, reviewing, operation, openapi)
     return tuple(route for module in modules for route in module.ROUTES)
 
 

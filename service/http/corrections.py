@@ -64,7 +64,7 @@ async def preview_correction(request: web.Request) -> web.StreamResponse:
     context, petition, _, _ = await _begun(request)
     body = await read_json(request, PreviewRequest, limit=LISTING)
     rules = await rules_of(context, petition)
-    async with _admin(context) as connection:
+    async with as_admin(context) as connection:
         chosen = await choose(connection, rules, body)
         effect = await _told(context, connection, petition, chosen)
     return respond(200, preview(chosen, effect))
@@ -75,7 +75,7 @@ async def open_correction(request: web.Request) -> web.StreamResponse:
     context, petition, principal, client_key = await _begun(request)
     body = await read_json(request, CorrectionRequest, limit=LISTING)
     rules = await rules_of(context, petition)
-    async with _admin(context) as connection:
+    async with as_admin(context) as connection:
         chosen = await choose(connection, rules, body)
         command = opening(petition, chosen, body, await _told(context, connection, petition, chosen), body.digest)
     return await _opened(
@@ -89,7 +89,7 @@ async def reverse_correction(request: web.Request) -> web.StreamResponse:
     body = await read_json(request, ReversalRequest)
     await rules_of(context, petition)
     correction = _named(request)
-    async with _admin(context) as connection:
+    async with as_admin(context) as connection:
         chosen = await choose_applied(connection, petition, correction)
         command = opening(petition, chosen, body, await _told(context, connection, petition, chosen))
     route = f"POST /petitions/{petition}/corrections/{correction}/reversal"
@@ -123,8 +123,8 @@ async def queue(request: web.Request) -> web.StreamResponse:
     context, petition = context_of(request), request.match_info["id"]
     await require(request, "admin", petition=petition)
     state = query(request, **STATE_QUERY)["state"]
-    await _exists(context, petition)
-    async with _admin(context) as connection:
+    await require_petition(context, petition)
+    async with as_admin(context) as connection:
         found = await shown(connection, petition, state)
     return respond_to_read(request, orjson.dumps({"petition": petition, "corrections": found}), cache=PRIVATE)
 
@@ -133,8 +133,8 @@ async def show(request: web.Request) -> web.StreamResponse:
     """How one correction stands."""
     context, petition = context_of(request), request.match_info["id"]
     await require(request, "admin", petition=petition)
-    await _exists(context, petition)
-    async with _admin(context) as connection:
+    await require_petition(context, petition)
+    async with as_admin(context) as connection:
         found = await one_shown(connection, petition, _named(request))
     return respond_to_read(request, orjson.dumps(found), cache=PRIVATE)
 
@@ -151,7 +151,8 @@ def _named(request: web.Request) -> UUID:
     return UUID(request.match_info["cid"])
 
 
-async def _exists(context: Context, petition: str) -> None:
+async def require_petition(context: Context, petition: str) -> None:
+    """Raises Problem `not-found` where there is none."""
     async with asking(context, desk(context)) as connection:
         await number(context, connection, petition)
 
@@ -162,7 +163,7 @@ async def _told(context: Context, admin: Connection, petition: str, chosen: Chos
 
 
 @asynccontextmanager
-async def _admin(context: Context) -> AsyncIterator[Connection]:
+async def as_admin(context: Context) -> AsyncIterator[Connection]:
     """A connection that may look at evidence. What is refused, and a database that does not answer, become problems."""
     problem: Problem
     try:

@@ -1,6 +1,7 @@
 """`ledger correction`: fraud is removed from the command line, by two principals, without a service."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def test_a_purge_by_command_takes_two_principals_and_is_reversed(tmp_path: Path)
     def count() -> int:
         return int(json.loads(ledger(home, "count", "p", "--json").out)["signature_count"])
 
+    throwaway = tmp_path / "throwaway.txt"
+    throwaway.write_text("bots.example.org\n", encoding="utf-8")
+    looking = ("correction", "signals", "p")
+    pointed = ledger(home, *looking, LEDGER_TOKEN=first, LEDGER_DISPOSABLE_DOMAINS_FILE=str(throwaway))
+    assert pointed.code == 0, pointed.err
+    assert pointed.lines[0].startswith("disposable-domain: 121 signed by addresses at bots.example.org")
+    matched, _, command = pointed.lines[1].strip().partition(" match: ledger correction ")
+    assert (matched, correction(*shlex.split(command)).lines[1]) == ("121", "count 130 -> 9")
+    for wrong in (looking, ("serve", "--port", "0")):
+        unread = ledger(home, *wrong, LEDGER_TOKEN=first, LEDGER_DISPOSABLE_DOMAINS_FILE=str(tmp_path / "nowhere"))
+        assert (unread.code, "LEDGER_DISPOSABLE_DOMAINS_FILE" in unread.err) == (2, True)
     where = ("p", *RULE, "--email-domain", "bots.example.org")
     seen = correction("preview", *where, "--json")
     assert seen.code == 0, seen.err
