@@ -1,9 +1,9 @@
 """The replay of a purge that happened: a petition of 200,000 signatures, of which 75,169 came from one network.
 
-It is signed through the writer of live signing, with the evidence that a site sends; previewed, opened, approved by a
-second principal, run to its end, and explained by drift and notice; then reversed, whereupon the count is as before and
-the history longer. Durations are of this machine, in this run; everything that is said of the numbers is asserted. A
-small one of it runs as a test.
+It is signed through the writer of live signing, with the evidence that a site sends. The network is the first of the
+petition's signals, which fills in the preview; it is opened, approved by a second principal, run to its end, and
+explained by drift and notice; then reversed, whereupon the count is as before and the history longer. Durations are of
+this machine, in this run; everything that is said of the numbers is asserted. A small one of it runs as a test.
 
     .venv/bin/python -m bench.purge [SIGNATURES] [FRAUD]
 """
@@ -38,6 +38,8 @@ from schemas.requests import PreviewRequest, ReversalRequest, SignatureRequest
 from service.correcting import choose, choose_applied, opening, run_to_its_end, told
 from service.database import Ledger, place
 from service.opening import opening as opening_petition
+from service.region_names import names
+from service.reviewing import disposable_domains, look
 from service.settings import Settings
 from service.signing import SIGNER_REF_BYTES, Fresh, Rules, recording
 
@@ -45,7 +47,6 @@ SIGNATURES = 200_000
 FRAUD = 75_169
 PETITION = "purge"
 PROPOSER, APPROVER = "admin:7f3a21", "admin:0b5e11"
-RULE = "Signatures from one hosting network, of addresses at one throw-away provider."
 AT_ONCE = 1_000
 
 
@@ -72,8 +73,13 @@ async def purge(ledger: Ledger, signatures: int, fraud: int) -> Purge:
         with done.timed("signing"):
             await _sign(ledger, rules, signatures, fraud)
         await catch_up(projector)
+        with done.timed("signals"):
+            signal, *others = await look(admin, PETITION, names(None), disposable_domains(None))
+        assert (signal.kind, signal.count, signal.matched) == ("network", fraud, fraud)
+        assert signal.where == {"network": "203.0.113.0/24"}
+        done.numbers["signals besides"] = len(others)
         request = PreviewRequest.model_validate(
-            {"reason": "bot", "rule": RULE, "where": {"network": "203.0.113.0/24"}}, strict=True
+            {"reason": signal.reason, "rule": signal.rule, "where": signal.where}, strict=True
         )
         with done.timed("preview"):
             chosen = await choose(admin, rules, request)
@@ -94,7 +100,8 @@ async def purge(ledger: Ledger, signatures: int, fraud: int) -> Purge:
             span = (str(opened["position"] - 1), str(await _head(reader)))
             view = await drift(reader, number, read_moment(span[0]), read_moment(span[1]), recorded=True, limit=100)
         assert (view.net, view.causes.invalidated) == (-fraud, -fraud)
-        assert await notices_of(reader, [opened["correction"]]) == {opened["correction"]: RULE}
+        assert await notices_of(reader, [opened["correction"]]) == {opened["correction"]: signal.rule}
+        assert signal not in await look(admin, PETITION, names(None), disposable_domains(None))
         done.numbers["events before the reversal"] = await _head(reader)
         with done.timed("opening of the reversal"):
             applied = await choose_applied(admin, PETITION, UUID(opened["correction"]))
@@ -112,14 +119,16 @@ async def purge(ledger: Ledger, signatures: int, fraud: int) -> Purge:
 
 
 async def _sign(ledger: Ledger, rules: Rules, signatures: int, fraud: int) -> None:
-    """Every so often one of the fraud, as it came; each with a name, an address and where it came from."""
+    """Every so often one of the fraud, as it came; each with a name, an address and where it came from: the fraud from
+    one network, people from everywhere."""
     epoch = ledger.epochs().newest()
     async with ledger.writer("ledger_signing", bound=AT_ONCE) as writer:
         for first in range(0, signatures, AT_ONCE):
             asked = []
             for n in range(first, min(first + AT_ONCE, signatures)):
                 is_fraud = n * fraud // signatures != (n + 1) * fraud // signatures
-                host = f"203.0.113.{n % 250}" if is_fraud else f"198.51.100.{n % 250}"
+                home = n * 7_919 % 60_000
+                host = f"203.0.113.{n % 250}" if is_fraud else f"10.{home >> 8}.{home & 255}.{n % 250}"
                 domain = "bots.example.org" if is_fraud else "people.example.org"
                 request = SignatureRequest.model_validate(
                     {"signer": {"email": f"s{n}@{domain}", "name": f"Signer {n}"}, "evidence": {"ip": host}}

@@ -18,6 +18,9 @@ from ledger.sql_files import queries
 from schemas.instants import format_instant
 from service.region_names import Names
 
+PATIENCE: Final = 130.0
+"""Seconds that each of the figures may take; the server gives up a little before."""
+
 SQL: Final = queries("service", "sql/reviewing.sql")
 
 
@@ -30,7 +33,8 @@ async def look(admin: Connection, petition: str, names: Names, disposable: Seque
     role `ledger_admin`."""
     regions = list(names.populations)
     async with admin.transaction(isolation="repeatable_read", readonly=True):
-        sliced = await admin.fetch(SQL["rhythm"], petition)
+        await admin.execute(SQL["patience"])
+        sliced = await admin.fetch(SQL["rhythm"], petition, timeout=PATIENCE)
         if not sliced:
             return ()
         rhythm = [_slice(row) for row in sliced]
@@ -43,10 +47,11 @@ async def look(admin: Connection, petition: str, names: Names, disposable: Seque
             [names.populations[region] for region in regions],
             signals.LEAST,
             signals.RANKED,
+            timeout=PATIENCE,
         )
         late = [
             Late(_slice(row), row["confirmed"], row["earliest_signed"], row["latest_signed"])
-            for row in await admin.fetch(SQL["late"], petition)
+            for row in await admin.fetch(SQL["late"], petition, timeout=PATIENCE)
         ]
     total = sum(each.matched for each in rhythm)
     return signals.in_order(

@@ -1,6 +1,10 @@
 -- What reviewers ask: figures of a petition's evidence and rhythm. Each question goes to a function of the ledger, in the
 -- role `ledger_admin`.
 
+-- name: patience
+-- For this transaction: of a million signatures, minutes on a busy machine, and memory so that not all of it goes by disk.
+SELECT set_config('statement_timeout', '120s', true), set_config('work_mem', '64MB', true);
+
 -- name: rhythm
 SELECT width, slice, count, matched, earliest, latest FROM ledger.signing_rhythm($1);
 

@@ -70,20 +70,17 @@ BEGIN
        WHERE k.key IS NOT NULL
        GROUP BY k.about, k.key, d.span
     ), summed AS (
-      SELECT c.*, sum(c.count) OVER (PARTITION BY c.about, c.key) AS total,
-             max(c.count) OVER (PARTITION BY c.about, c.key) AS peak
-        FROM counted c
-    ), ranked AS (
-      SELECT m.*, dense_rank() OVER (PARTITION BY m.about ORDER BY m.total DESC, m.key) AS by_total,
-             dense_rank() OVER (PARTITION BY m.about ORDER BY m.peak DESC, m.key) AS by_peak
-        FROM summed m WHERE m.total >= at_least
-    ), disposables AS (
-      SELECT c.key, sum(c.count)::bigint AS count, sum(c.matched)::bigint AS matched,
+      SELECT c.about, c.key, sum(c.count)::bigint AS count, max(c.count) AS peak, sum(c.matched)::bigint AS matched,
              min(c.earliest) AS earliest, max(c.latest) AS latest
-        FROM counted c
-       -- `IS TRUE` keeps the list a hash that is looked into, whatever the planner expects.
-       WHERE c.about = 'email-domain' AND (c.key IN (SELECT unnest(disposable))) IS TRUE
-       GROUP BY c.key HAVING sum(c.count) > 0 ORDER BY 2 DESC, 1 LIMIT at_most
+        FROM counted c GROUP BY c.about, c.key HAVING sum(c.count) > 0
+    ), ranked AS (
+      SELECT m.about, m.key, row_number() OVER (PARTITION BY m.about ORDER BY m.count DESC, m.key) AS by_count,
+             row_number() OVER (PARTITION BY m.about ORDER BY m.peak DESC, m.key) AS by_peak
+        FROM summed m WHERE m.count >= at_least
+    ), disposables AS (
+      SELECT m.key, m.count, m.matched, m.earliest, m.latest
+        FROM summed m WHERE m.about = 'email-domain' AND (m.key IN (SELECT unnest(disposable))) IS TRUE
+       ORDER BY m.count DESC, m.key LIMIT at_most
     ), areas AS (
       SELECT d.country || '/' || d.region AS key, count(*) FILTER (WHERE d.is_free) AS count, count(*) AS matched,
              min(d.recorded) AS earliest, max(d.recorded) AS latest
@@ -93,14 +90,16 @@ BEGIN
       HAVING count(*) FILTER (WHERE d.is_free) > populations[array_position(regions, d.region)]
        ORDER BY 2 DESC, 1 LIMIT at_most
     )
-    SELECT r.about, r.key, r.span, r.count, r.matched, r.earliest, r.latest
-      FROM ranked r WHERE r.by_total <= at_most OR r.by_peak <= at_most
+    -- `IS TRUE` keeps a list a hash that is looked into, here and above, whatever the planner expects.
+    SELECT c.about, c.key, c.span, c.count, c.matched, c.earliest, c.latest
+      FROM counted c
+     WHERE ((c.about, c.key) IN (
+             SELECT r.about, r.key FROM ranked r WHERE r.by_count <= at_most OR r.by_peak <= at_most)) IS TRUE
     UNION ALL
     SELECT c.about, NULL, c.span, sum(c.count)::bigint, sum(c.matched)::bigint, min(c.earliest), max(c.latest)
       FROM counted c GROUP BY c.about, c.span
     UNION ALL
-    SELECT c.about, NULL, NULL, count(DISTINCT c.key), NULL, NULL, NULL
-      FROM counted c WHERE c.count > 0 GROUP BY c.about
+    SELECT m.about, NULL, NULL, count(*), NULL, NULL, NULL FROM summed m GROUP BY m.about
     UNION ALL
     SELECT 'disposable-domain', d.key, NULL, d.count, d.matched, d.earliest, d.latest FROM disposables d
     UNION ALL
