@@ -178,6 +178,30 @@ async def test_many_signatures_are_corrected_by_two_principals(served: Counter) 
     assert (await served.get(f"{PATH}?state=proposed", served.admin)).document["corrections"] == []
 
 
+async def test_a_purge_in_pieces_is_one_purge_whichever_token_brings_them(served: Counter) -> None:
+    """If a purge is split into pieces of 100, by one principal with two tokens, then the first runs and every other one
+    waits; another principal's day is her own, and she approves what the first one proposed."""
+    robots = await sign(served, 300, "robot", "203.0.113.*")
+    pieces = [body(signatures=robots[first : first + 100]) for first in (0, 100, 200)]
+    twin, other = await served.token("admin", "an admin"), await second(served)
+    assert (await ask(served, PATH, pieces[0])).document["applied"] == 100
+    waiting = []
+    for token, piece in ((twin, pieces[1]), (served.admin, pieces[1]), (twin, body(signatures=robots[100:101]))):
+        opened = (await ask(served, PATH, piece, by=token)).document
+        assert (opened["state"], opened["approval"]) == ("proposed", "required")
+        waiting.append(opened)
+    assert await number(served) == 200
+    assert (await ask(served, PATH, pieces[2], by=other)).document["applied"] == 100
+    async with following(served):
+        approval = f"{PATH}/{waiting[0]['correction']}/approval"
+        for token in (served.admin, twin):
+            own = await ask(served, approval, {"digest": waiting[0]["digest"]}, by=token)
+            assert (own.status, own.problem) == (403, "forbidden")
+        assert (await ask(served, approval, {"digest": waiting[0]["digest"]}, by=other)).status == 202
+        await stands(served, waiting[0]["correction"], "completed")
+    assert await number(served) == 0
+
+
 async def test_a_reversal_is_answered_like_an_opening(served: Counter) -> None:
     """If what was applied is reversed, then the count is as before, and it is not reversed twice, but in its turn."""
     await sign(served, FEW, "robot", "203.0.113.*")
