@@ -215,3 +215,55 @@ class SignalsView(_Answer):
 
     petition: str
     signals: tuple[SignalShown, ...]
+
+
+class HeldEvidence(_Answer):
+    """Where a signature came from, as far as it is still kept: since when, and what of it."""
+
+    recorded_at: Instant
+    ip: str | None
+    user_agent: str | None
+    email_domain: str | None
+
+
+class HeldComment(_Answer):
+    """Why somebody signed, and whether it is published."""
+
+    text: str
+    released: bool
+
+
+class HeldSignature(_Answer):
+    """A signature of a person, and all that is held with it. `identity` is what she said of herself, as it was said."""
+
+    petition: str
+    signature: Id
+    position: OrdinalFrom1
+    recorded_at: Instant
+    state: SignatureStateName
+    identity: dict[str, Any]
+    evidence: HeldEvidence | None
+    comment: HeldComment | None
+
+
+class SubjectAnswer(_Answer):
+    """What is held of a person, in every petition that the credential is for; by position."""
+
+    signatures: tuple[HeldSignature, ...]
+
+
+class OpenedLeaf(_Answer):
+    """The opening of one leaf: `nonce` and `identity` are what `openings/<index>.json` of an audit bundle holds."""
+
+    signature: Id
+    index: Count
+    nonce: str
+    identity: str
+
+
+class OpeningsAnswer(_Answer):
+    """The openings of the signatures that were named, by index; of those in `erased` there is none any more."""
+
+    petition: str
+    openings: tuple[OpenedLeaf, ...]
+    erased: tuple[Id, ...]

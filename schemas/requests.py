@@ -63,6 +63,11 @@ def _petition(id: str) -> str:
     return id
 
 
+PetitionId = Annotated[
+    str,
+    AfterValidator(_petition),
+    WithJsonSchema({"type": "string", "pattern": f"^{PETITION_ID_PATTERN}$", "not": {"const": "ledger"}}),
+]
 Question = Annotated[dict[Key, Choices], Field(min_length=1, max_length=20)]
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
@@ -215,11 +220,7 @@ class PetitionRequest(_Request):
         }
     )
 
-    id: Annotated[
-        str,
-        AfterValidator(_petition),
-        WithJsonSchema({"type": "string", "pattern": f"^{PETITION_ID_PATTERN}$", "not": {"const": "ledger"}}),
-    ]
+    id: PetitionId
     title: Title | None = None
     addressee: Addressee = ""
     text: Text | None = None
@@ -314,6 +315,8 @@ class Where(_Request):
 
 MOST_LISTED: Final = 20_000
 """Signatures that a request may list one by one: a megabyte of ids."""
+MOST_OPENINGS: Final = 100
+"""Signatures of which the openings may be asked for at once."""
 
 _CHOSEN: Final[list[Any]] = [
     {"required": ["where"], "properties": {"where": _OBJECT, "signatures": _NONE}},
@@ -393,3 +396,35 @@ class ReversalRequest(_Request):
 
     reason: Reason
     rule: Rule
+
+
+class SubjectRequest(_Request):
+    """`POST /subjects`: of whom everything that is held is asked for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "jane@example.org"}]})
+
+    email: EmailText
+
+
+class OpeningsRequest(_Request):
+    """`POST /openings`: of which signatures of a petition the openings are asked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"petition": "save-the-harbour", "signatures": ["01890a5d-ac96-774b-bcce-b302099a8057"]},
+            ]
+        }
+    )
+
+    petition: PetitionId
+    signatures: Annotated[
+        tuple[Identifier, ...],
+        Field(min_length=1, max_length=MOST_OPENINGS, json_schema_extra={"uniqueItems": True}),
+    ]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.signatures)) < len(self.signatures):
+            raise ValueError("a list names each signature once")
+        return self

@@ -10,7 +10,7 @@ password.
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
@@ -78,6 +78,14 @@ class Ledger:
             return petition_key(load_root_key(self.key_file), petition)
         except KeyUnavailable as error:
             raise Unavailable(f"{error}.") from None
+
+    def petition_keys(self, petitions: Iterable[str]) -> list[bytes]:
+        """The keys of these petitions, in order. Raises Unavailable."""
+        try:
+            root = load_root_key(self.key_file)
+        except KeyUnavailable as error:
+            raise Unavailable(f"{error}.") from None
+        return [petition_key(root, petition) for petition in petitions]
 
     def epochs(self) -> Epochs:
         """The keys of the vault's epochs, beside the vault's key. Read when they are asked for."""

@@ -13,7 +13,18 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from service.http import audit, campaigns, corrections, log, openapi, operation, petitions, reviewing, signing
+from service.http import (
+    audit,
+    campaigns,
+    corrections,
+    disclosing,
+    log,
+    openapi,
+    operation,
+    petitions,
+    reviewing,
+    signing,
+)
 from service.http.bodies import BODY_LIMIT, READ_WITHIN
 from service.http.conditional import PUBLIC, REVALIDATE, negotiate, preflight
 from service.http.context import CONTEXT, Context
@@ -62,7 +73,7 @@ def build(
 
 def collected() -> tuple[Route, ...]:
     """The routes of every module."""
-    modules = (campaigns, audit, log, signing, petitions, corrections, reviewing, operation, openapi)
+    modules = (campaigns, audit, log, signing, petitions, corrections, reviewing, disclosing, operation, openapi)
     return tuple(route for module in modules for route in module.ROUTES)
 
 

@@ -71,7 +71,7 @@ def site(filled: Demonstration) -> Iterator[Site]:
     for command in opened:
         assert filled.ledger(*command).code == 0
     tokens = {}
-    for role in ("site", "admin"):
+    for role in ("site", "admin", "auditor", "privacy"):
         made = filled.ledger("token", "create", "--role", role, "--name", "contract")
         tokens[role] = made.out.strip()
     with subprocess.Popen(
