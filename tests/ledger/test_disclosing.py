@@ -5,6 +5,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from ledger.connecting import Role
 from ledger.disclosing import NotAll, committed, held_of, identity_policies
 from schemas.commands import Accepted
 from tests.conftest import LedgerDatabase
@@ -15,7 +16,14 @@ from tests.ledger.writing import writer
 OFFICER, AUDITOR = "privacy:0a1b2c", "auditor:0a1b2c"
 SUBJECT = "SELECT * FROM ledger.disclose_subject($1, $2, $3)"
 OPENINGS = "SELECT * FROM ledger.disclose_openings($1, $2, $3)"
-ROLES = ("ledger_signing", "ledger_admin", "ledger_reader", "ledger_projector", "ledger_sealer", "ledger_backup")
+ROLES: tuple[Role, ...] = (
+    "ledger_signing",
+    "ledger_admin",
+    "ledger_reader",
+    "ledger_projector",
+    "ledger_sealer",
+    "ledger_backup",
+)
 
 
 def token(signer: str) -> bytes:
