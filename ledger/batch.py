@@ -9,6 +9,7 @@ This module must never be used twice for one transaction: what it gathered was t
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
 from uuid import UUID
@@ -20,8 +21,10 @@ from ledger import petition as petitions
 from ledger import signature as signatures
 from ledger.correcting import Correcting
 from ledger.drafts import (
+    ANOTHER_SIGNER,
     CORRECTION_EXISTS,
     EPOCH_RETIRED,
+    ERASING,
     HOLDS_ALREADY,
     NO_PETITION,
     NO_SIGNATURE,
@@ -33,6 +36,7 @@ from ledger.drafts import (
 from ledger.state import NEVER_PUBLISHED, CorrectionState, Member, PetitionState, SignatureState, SignerState
 from schemas.commands import (
     Accepted,
+    AmendSignature,
     ApproveCorrection,
     CancelCorrection,
     ChangeAcceptance,
@@ -40,6 +44,7 @@ from schemas.commands import (
     ContinueCorrection,
     CorrectImported,
     DeclareStatus,
+    EraseSigner,
     ObserveCount,
     OpenCorrection,
     OpenPetition,
@@ -109,6 +114,10 @@ class Batch(Correcting):
                 return self._follow(petition, submission, command, signatures.confirm)
             case WithdrawSignature():
                 return self._follow(petition, submission, command, signatures.withdraw)
+            case EraseSigner():
+                return self._erase(petition, command, actor), None
+            case AmendSignature():
+                return self._amend(petition, command, actor)
             case CorrectImported():
                 return self._correct(petition, command, actor), None
             case OpenCorrection():
@@ -158,6 +167,8 @@ class Batch(Correcting):
 
     def _record(self, petition: PetitionState, command: RecordSignature, actor: str) -> tuple[Outcome, UUID | None]:
         signer, latest = self._signer(petition, command)
+        if latest is not None and latest.erased:
+            return ERASING, None
         decision = signatures.record(petition, signer, latest, command, self.now)
         if isinstance(decision, Refused):
             return decision, None
@@ -197,7 +208,8 @@ class Batch(Correcting):
         if command.imported:
             for _, latest in found:
                 self._catch_up(petition, latest)
-        barred = [(signer, latest) for signer, latest in found if latest.bars_signing]
+        barred = [(signer, latest) for signer, latest in found if latest.erased]
+        barred += [(signer, latest) for signer, latest in found if latest.bars_signing]
         return next(iter(barred or found), (None, None))
 
     def _meant(self, petition: PetitionState, *tokens: bytes | None) -> list[SignerState]:
@@ -245,6 +257,75 @@ class Batch(Correcting):
             self._evolve(petition, each, submission.actor)
         self._learn(petition, command.token, command.alias)
         return Accepted({**_about(state), "position": self.position, "version": petition.version}), state.signature
+
+    # -- who signed ----------------------------------------------------------------------------------------------------
+
+    def _erase(self, petition: PetitionState, command: EraseSigner, actor: str) -> Outcome:
+        """Erase a signer. The answer names all her signatures, whether they were erased now or before."""
+        state = self._named(petition, command.signature, command.token, None)
+        if isinstance(state, Refused):
+            return state
+        hers = self._hers(state)
+        decision = signatures.erase(petition, hers, self.now)
+        answer = {"petition": petition.id, "signatures": [str(each.signature) for each in hers]}
+        if isinstance(decision, Refused):
+            return decision
+        if isinstance(decision, AsIs):
+            return Accepted(answer, repeated=True)
+        for each in decision:
+            self._evolve(petition, each, actor)
+        return Accepted(answer)
+
+    def _amend(self, petition: PetitionState, command: AmendSignature, actor: str) -> tuple[Outcome, UUID | None]:
+        """Rectify who signed. Where it is her latest signature, she is known by the new identity from here on."""
+        state = self._named(petition, command.signature, None, None)
+        if isinstance(state, Refused):
+            return state, None
+        decision = signatures.amend(state, command.pii_commit, self.now)
+        if isinstance(decision, Refused):
+            return decision, None
+        hers = {each.signature for each in self._hers(state)}
+        if any(signer.signature not in hers for signer in self._meant(petition, command.token)):
+            return ANOTHER_SIGNER, None
+        sealed, found = command.identity, command.evidence
+        if sealed.epoch <= self.known.retired_epoch:
+            return EPOCH_RETIRED, None
+        assert not isinstance(decision, AsIs)
+        for each in decision:
+            self._evolve(petition, each, actor)
+        self._rename(petition, state, command.token)
+        self._amended.append(
+            (
+                self.position,
+                command.token,
+                sealed.epoch,
+                sealed.wrapped_key,
+                sealed.sealed,
+                None if found is None else found.email_domain,
+                None if found is None else found.name_token,
+            )
+        )
+        return Accepted({**_about(state), "position": self.position, "version": petition.version}), state.signature
+
+    def _rename(self, petition: PetitionState, state: SignatureState, token: bytes) -> None:
+        """Know the signer whose latest signature this is by another token."""
+        signers, aliases = self.known.signers, self.known.aliases
+        for place, signer in [(place, each) for place, each in signers.items() if each.signature == state.signature]:
+            del signers[place]
+            signers[petition.petition, token] = replace(signer, token=token)
+            aliases.pop((petition.petition, token), None)
+            for alias in [alias for alias, of in aliases.items() if (alias[0], of) == place]:
+                aliases[alias] = token
+
+    def _hers(self, state: SignatureState) -> list[SignatureState]:
+        """All signatures of the signer of this one, the oldest first."""
+        after = {each.previous: each for each in self.known.signatures.values() if each.previous is not None}
+        while state.previous is not None:
+            state = self.known.signatures[state.previous]
+        hers = [state]
+        while (later := after.get(hers[-1].signature)) is not None:
+            hers.append(later)
+        return hers
 
     def _named(
         self, petition: PetitionState, signature: UUID | None, token: bytes | None, alias: bytes | None

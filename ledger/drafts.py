@@ -63,6 +63,15 @@ WITHDRAWN: Final = Refused("invalid-transition", "already-withdrawn", "The signa
 HOLDS_ALREADY: Final = Refused("invalid-transition", "holds-already", "The row says what holds already.")
 NOT_HELD: Final = Refused("invalid-transition", "not-held", "No such hold is on the signature.")
 ERASED: Final = Refused("invalid-transition", "erased", "The signer was erased.")
+ERASING: Final = Refused(
+    "unavailable", "erasing", "Not recorded: what is held of this signer is being destroyed; ask again."
+)
+IN_PUBLIC: Final = Refused(
+    "invalid-transition", "in-public", "An organisation signs in public: its name stands in the log for ever."
+)
+ANOTHER_SIGNER: Final = Refused(
+    "invalid-transition", "another-signer", "The new identity has a signature of its own in this petition."
+)
 TOO_EARLY: Final = Refused(
     "invalid-transition",
     "before-its-predecessor",

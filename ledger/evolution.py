@@ -58,6 +58,7 @@ class Evolution:
         self._evidence: list[tuple[UUID, str | None, str | None, str | None, bytes | None]] = []
         self._comments: list[tuple[UUID, str]] = []
         self._texts: list[tuple[str, int, str]] = []
+        self._amended: list[tuple[Any, ...]] = []
         self._kept_corrections: list[tuple[UUID, list[UUID] | None, str, str | None]] = []
 
     @property
@@ -94,6 +95,10 @@ class Evolution:
         """The arguments of a `ledger.keep_correction` for each correction that was opened: its members, where the batch
         does not hold them, its public rule, and what it searched for."""
         return list(self._kept_corrections)
+
+    def amended(self) -> list[tuple[Any, ...]]:
+        """The arguments of a `ledger.keep_amended` for each amendment, in order."""
+        return list(self._amended)
 
     def _evolve(self, petition: PetitionState | None, draft: Draft, actor: str, opens: str = "") -> PetitionState:
         """Give a draft its place and its bytes, and move the state on."""
@@ -177,6 +182,8 @@ class Evolution:
                 state.confirmed = True
             case "signature.withdrawn.v1":
                 state.withdrawn = True
+            case "signer.erased.v1":
+                state.erased = True
             case "signature.invalidated.v1":
                 assert draft.hold is not None
                 state.holds = (*state.holds, draft.hold)

@@ -21,6 +21,7 @@ from ledger.state import (
     SignerState,
 )
 from schemas.commands import (
+    AmendSignature,
     ApproveCorrection,
     CancelCorrection,
     ChangeAcceptance,
@@ -28,6 +29,7 @@ from schemas.commands import (
     ContinueCorrection,
     CorrectImported,
     DeclareStatus,
+    EraseSigner,
     ObserveCount,
     OpenCorrection,
     OpenPetition,
@@ -40,9 +42,11 @@ from schemas.commands import (
 )
 
 READ_STATE = (
-    "SELECT (s).*, (u).running, (u).members AS unsettled, served, opened_lately, reversals, retired_epoch"
+    "SELECT (s).*, (u).running, (u).members AS unsettled, (h).signers AS her_signers,"
+    " (h).aliases AS her_aliases, (h).signatures AS hers, served, opened_lately, reversals, retired_epoch"
     " FROM ledger.read_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s,"
     " LATERAL ledger.unsettled_members($12, (s).signatures) AS u,"
+    " ledger.read_signers($18, $19, $20) AS h,"
     " ledger.served_counts($13, $14) AS served,"
     " ledger.opened_lately($15, $16) AS opened_lately, ledger.reversals_of($17) AS reversals,"
     " ledger.retired_epoch() AS retired_epoch"
@@ -67,6 +71,9 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
     opening_ids: list[str] = []
     opening: list[str] = []
     reversed_: list[UUID] = []
+    of_signers: list[UUID] = []
+    signer_ids: list[str] = []
+    signer_tokens: list[bytes] = []
     for submission in submissions:
         command = submission.command
         ids[command.petition] = None
@@ -90,6 +97,11 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
                     named.append(command.signature)
                 else:
                     tokens.extend(_there(command.token, command.alias))
+            case EraseSigner() | AmendSignature():
+                of_signers.extend([] if command.signature is None else [command.signature])
+                if command.token is not None:
+                    signer_ids.append(command.petition)
+                    signer_tokens.append(command.token)
             case CorrectImported():
                 importing[command.petition] = None
                 corrections.append(command.correction)
@@ -120,6 +132,7 @@ def wanted(submissions: Iterable[Submission]) -> tuple[Any, ...]:
     return (
         list(ids), token_ids, tokens, named, import_ids, imports, credentials, answer_ids, answer_keys, corrections,
         CHUNK, list(importing), served_ids, served, opening_ids, opening, reversed_,
+        of_signers, signer_ids, signer_tokens,
     )  # fmt: skip
 
 
@@ -134,9 +147,17 @@ def known(row: Mapping[str, Any]) -> Known:
     unsettled = {(state["correction"], state["ordinal"]): Member.of(state) for state in row["unsettled"] or ()}
     return Known(
         petitions={state["id"]: PetitionState.of(state) for state in row["petitions"] or ()},
-        signatures={state["signature"]: SignatureState.of(state) for state in row["signatures"] or ()},
-        signers={(state["petition"], state["token"]): SignerState.of(state) for state in row["signers"] or ()},
-        aliases={(state["petition"], state["alias"]): state["token"] for state in row["aliases"] or ()},
+        signatures={
+            state["signature"]: SignatureState.of(state) for state in chain(row["signatures"] or (), row["hers"] or ())
+        },
+        signers={
+            (state["petition"], state["token"]): SignerState.of(state)
+            for state in chain(row["signers"] or (), row["her_signers"] or ())
+        },
+        aliases={
+            (state["petition"], state["alias"]): state["token"]
+            for state in chain(row["aliases"] or (), row["her_aliases"] or ())
+        },
         import_keys={(state["petition"], state["key"]) for state in row["import_keys"] or ()},
         answers={
             (state["credential"], state["petition"], state["key"]): (state["fingerprint"], state["answer"])

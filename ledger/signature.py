@@ -11,6 +11,7 @@ The rules, of section 5 of the design:
 Pure: state and time come as arguments. This module must never look at who the signer is, only at the token.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -21,6 +22,7 @@ from ledger.drafts import (
     CLOSED,
     ERASED,
     FUTURE,
+    IN_PUBLIC,
     NO_SUCH_ANSWER,
     NO_SUCH_TEXT,
     NOT_HELD,
@@ -38,10 +40,12 @@ from schemas.commands import RecordSignature, Refused
 from schemas.events import (
     Acceptance,
     Reason,
+    SignatureAmended,
     SignatureConfirmed,
     SignatureInvalidated,
     SignatureReinstated,
     SignatureWithdrawn,
+    SignerErased,
     is_public_form,
     signature_recorded_data,
 )
@@ -114,6 +118,7 @@ def record(
         country=country,
         region=region,
         answers=None if answers is None else orjson.dumps(answers, option=orjson.OPT_SORT_KEYS).decode(),
+        previous=None if signer is None else signer.signature,
     )
     return (Draft("signature.recorded.v1", data, at, int(confirmed), state),)
 
@@ -122,6 +127,8 @@ def confirm(
     petition: PetitionState, state: SignatureState, at: datetime | None, now: datetime, imported: bool
 ) -> Decision:
     """Confirm: it counts from here, unless something holds it."""
+    if state.erased:
+        return ERASED
     if state.withdrawn:
         return WITHDRAWN
     if state.confirmed:
@@ -137,6 +144,8 @@ def withdraw(
     petition: PetitionState, state: SignatureState, at: datetime | None, now: datetime, imported: bool
 ) -> Decision:
     """Withdraw: it never stands again."""
+    if state.erased:
+        return ERASED
     if state.withdrawn:
         return AsIs(state)
     at = _no_earlier(state, at, now, imported)
@@ -199,6 +208,33 @@ def reinstate(
         )
         for hold in lifted
     )
+
+
+def erase(petition: PetitionState, hers: Sequence[SignatureState], now: datetime) -> Decision:
+    """Erase a signer, whose signatures these are, in order: as withdrawn while the petition takes withdrawals, and else
+    as kept, so that the count stays. What was erased before is as it is."""
+    drafts: list[Draft] = []
+    withdraws = _takes(petition, None, now, False, WITHDRAWAL_TAKEN)
+    for state in hers:
+        if state.erased:
+            continue
+        at = _no_earlier(state, None, now, False)
+        if withdraws and not state.withdrawn:
+            gone = SignatureWithdrawn(signature=state.signature)
+            drafts.append(draft(gone, at, delta=-int(state.standing), signature=state))
+        fact = SignerErased(signature=state.signature, mode="withdrawn" if withdraws else "kept")
+        drafts.append(draft(fact, at, signature=state))
+    return drafts or AsIs(hers[-1])
+
+
+def amend(state: SignatureState, pii_commit: bytes, now: datetime) -> Decision:
+    """Rectify who signed: another commitment, and nothing else that the log says."""
+    if state.erased:
+        return ERASED
+    if state.kind == "organisation":
+        return IN_PUBLIC
+    fact = SignatureAmended(signature=state.signature, pii_commit=pii_commit)
+    return (draft(fact, _no_earlier(state, None, now, False), signature=state),)
 
 
 def _takes(

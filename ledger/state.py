@@ -125,6 +125,8 @@ class SignatureState:
     country: str | None
     region: str | None
     answers: str | None
+    previous: UUID | None = None
+    """The signature before this one of the same signer."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -150,6 +152,7 @@ class SignatureState:
             self.country,
             self.region,
             self.answers,
+            self.previous,
         )
 
     @property

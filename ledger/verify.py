@@ -803,6 +803,8 @@ class Fold:
             return 0
         state, holds, does = self._states[number], self._sets[self._held[number]], ""
         stood = state & (CONFIRMED | WITHDRAWN) == CONFIRMED and not holds
+        if state & ERASED and type_ not in ("signature.invalidated.v1", "signature.reinstated.v1"):
+            self.breaks("transition", "something happens to a signature whose signer was erased")
         if type_ == "signature.confirmed.v1":
             if state & (CONFIRMED | WITHDRAWN):
                 self.breaks("transition", "a signature is confirmed that is confirmed or withdrawn already")
@@ -828,6 +830,8 @@ class Fold:
         elif type_ == "signer.erased.v1":
             if data["mode"] == "withdrawn" and not state & WITHDRAWN:
                 self.breaks("transition", "a signer was erased as withdrawn who had not withdrawn")
+            if data["mode"] == "kept" and petition.takes(("open", "paused"), at, recorded, imported):
+                self.breaks("transition", "a signer was erased as kept while the petition took withdrawals")
             state |= ERASED
         if data.get("at_known", True):
             if at < self._effective[number]:

@@ -39,6 +39,7 @@ APPEND: Final[dict[str, str]] = {
 }
 KEEP_BESIDE: Final = "SELECT ledger.keep_beside($1, $2, $3, $4, $5, $6, $7)"
 KEEP_CORRECTION: Final = "SELECT ledger.keep_correction($1, $2, $3, $4)"
+KEEP_AMENDED: Final = "SELECT ledger.keep_amended($1, $2, $3, $4, $5, $6, $7)"
 KEEP_TEXTS: Final = "SELECT ledger.keep_texts($1, $2, $3)"
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 LOCK_HEAD: Final = "SELECT position, recorded, origin FROM ledger.lock_head()"
@@ -210,6 +211,8 @@ class Writer:
                     await connection.execute(KEEP_BESIDE, *beside)
                 if texts := batch.texts():
                     await connection.execute(KEEP_TEXTS, *texts)
+                for amended in batch.amended():
+                    await connection.execute(KEEP_AMENDED, *amended)
                 for kept in batch.kept_corrections():
                     await connection.execute(KEEP_CORRECTION, *kept)
                 committed = await connection.execute("COMMIT")

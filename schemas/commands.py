@@ -178,6 +178,28 @@ class WithdrawSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class EraseSigner:
+    """Erase a signer: all her signatures in the petition. She is named by one of them, or by her token."""
+
+    petition: str
+    signature: UUID | None
+    token: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmendSignature:
+    """Rectify who signed. The new identity is sealed, for the vault alone; the log gets `pii_commit`. `token` and
+    `evidence` are those of the new identity, as in RecordSignature; of the old one nothing is kept."""
+
+    petition: str
+    signature: UUID
+    token: bytes
+    identity: SealedIdentity
+    pii_commit: bytes
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CorrectImported:
     """One correction that a file states: these signers' signatures are invalidated, or reinstated, for one reason at
     one time. `rows` are (signer token, import key) pairs; rows that were imported before fall out of it. `aliases` are
@@ -255,6 +277,8 @@ Command = (
     | RecordSignature
     | ConfirmSignature
     | WithdrawSignature
+    | EraseSigner
+    | AmendSignature
     | CorrectImported
     | OpenCorrection
     | ApproveCorrection

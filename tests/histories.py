@@ -6,8 +6,8 @@ ladders, so that rungs are crossed, fall and are crossed again; with corrections
 undated rows, rows out of time order, consultations, and ladders that are revised on the way. Refused commands leave
 no trace, as ever.
 
-What no command of this version makes yet (approvals, cancellations, lifting one hold of several, amendments, erasures)
-is evolved from drafts, so that the folds meet every type of the catalogue.
+What commands make only together with a database (approvals, cancellations, lifting one hold of several) is evolved from
+drafts, so that the folds meet every type of the catalogue.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,16 @@ from hypothesis import strategies as st
 from ledger.batch import Batch
 from ledger.correction import freeze
 from ledger.drafts import Draft, draft
-from ledger.state import NEVER_PUBLISHED, Known, SignatureState
+from ledger.state import NEVER_PUBLISHED, Known
 from schemas.commands import (
+    AmendSignature,
     ChangeAcceptance,
     Command,
     ConfirmSignature,
     ContinueCorrection,
     CorrectImported,
     DeclareStatus,
+    EraseSigner,
     ObserveCount,
     OpenPetition,
     PostUpdate,
@@ -52,8 +54,6 @@ from schemas.events import (
     PetitionRevised,
     PublicField,
     Reason,
-    SignatureAmended,
-    SignerErased,
     SignerKind,
     Status,
 )
@@ -116,6 +116,13 @@ class History:
         for command in commands:
             batch.settle(Submission(command, actor))
         self.take(batch)
+
+    def erase(self, petition: str, signature: UUID) -> None:
+        """Erase a signer, and destroy what she is known by."""
+        self.settle(EraseSigner(petition, signature), actor="privacy:0d15ea")
+        erased = {state.signature for state in self.known.signatures.values() if state.erased}
+        for place in [place for place, signer in self.known.signers.items() if signer.signature in erased]:
+            del self.known.signers[place]
 
     def count_at(self, petition: str, position: int) -> int | None:
         """What the count of a petition was at a position; None before the petition, and beyond the last event."""
@@ -192,7 +199,7 @@ def signing(petition: str, signer: str, **given: Any) -> RecordSignature:
         petition=petition,
         signature=fixed_uuid(f"{name}/{nth}"),
         token=token_of(petition, signer),
-        signer_ref=fixed_bytes(f"ref {name}", 16),
+        signer_ref=fixed_bytes(f"ref {name}/{nth}", 16),
         identity=SEALED,
         pii_commit=fixed_bytes(f"commit {name}/{nth}", 32),
         **{**said, **given},
@@ -295,8 +302,8 @@ class _Maker:
             history.publish(name, max(history.size - b, 1), **({"count": a} if b == 7 else {}))
         elif move == "lift":
             self.lift(number, name, a, cancelled=b % 3 == 0)
-        elif (drafts := self.drafted(number, move, name, a)) is not None:
-            history.evolve(name, *drafts)
+        elif move in ("amend", "erase"):
+            self.rectify(number, move, name, a)
         elif (command := self.command(number, move, name, a, b, at)) is not None:
             history.settle(command, seconds=int(anew))
 
@@ -354,25 +361,18 @@ class _Maker:
             case _:
                 return None
 
-    def drafted(self, number: int, move: str, name: str, a: int) -> list[Draft] | None:
-        """Facts of types that no command makes yet."""
+    def rectify(self, number: int, move: str, name: str, a: int) -> None:
+        """Amend or erase one of the petition's signatures, whatever became of it."""
         known = self.history.known
-        petition = known.petitions[name]
-        mine = [state for state in known.signatures.values() if state.petition == petition.petition]
-        if move == "amend" and mine:
-            state = mine[a % len(mine)]
-            fact = SignatureAmended(signature=state.signature, pii_commit=fixed_bytes(f"amended {number}", 32))
-            return [draft(fact, self.no_earlier(state), signature=state)]
-        if move == "erase" and mine and (state := mine[a % len(mine)]).withdrawn:
-            state.erased = True
-            erased = SignerErased(signature=state.signature, mode="withdrawn")
-            return [draft(erased, self.no_earlier(state), signature=state)]
-        return None
-
-    def no_earlier(self, state: SignatureState) -> datetime | None:
-        """When what is drafted of a signature is effective: when it is recorded, and not before what it follows."""
-        recorded = self.history.recorded + timedelta(seconds=1)
-        return state.effective if state.effective is not None and state.effective > recorded else None
+        mine = [state for state in known.signatures.values() if state.petition == known.petitions[name].petition]
+        if not mine:
+            return
+        signature = mine[a % len(mine)].signature
+        if move == "erase":
+            self.history.erase(name, signature)
+            return
+        token, commit = token_of(name, f"amended {number}"), fixed_bytes(f"amended {number}", 32)
+        self.history.settle(AmendSignature(name, signature, token, SEALED, commit), actor="admin:7f3a21")
 
     def lift(self, number: int, name: str, a: int, cancelled: bool) -> None:
         """Begin to lift one of the holds on a signature; a later move continues it, unless it is cancelled at once."""

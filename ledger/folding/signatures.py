@@ -45,6 +45,8 @@ def move(fold: Fold, petition: FoldedPetition, event: Event, fact: SignatureFact
         fold.breaks("transition", event, "the petition has no such signature")
         return None, 0
     stood = signature.stands
+    if signature.erased and not isinstance(fact, SignatureInvalidated | SignatureReinstated):  # `act` says it of these
+        fold.breaks("transition", event, "something happens to a signature whose signer was erased")
     match fact:
         case SignatureConfirmed():
             if signature.confirmed or signature.withdrawn:
@@ -69,6 +71,8 @@ def move(fold: Fold, petition: FoldedPetition, event: Event, fact: SignatureFact
         case SignerErased(mode=mode):
             if mode == "withdrawn" and not signature.withdrawn:
                 fold.breaks("transition", event, "a signer was erased as withdrawn who had not withdrawn")
+            if mode == "kept" and _takes(petition, event, ("open", "paused")):
+                fold.breaks("transition", event, "a signer was erased as kept while the petition took withdrawals")
             signature.erased = True
         case SignatureAmended():
             pass  # another commitment; nothing that a rule asks for
@@ -109,16 +113,19 @@ def _record(fold: Fold, petition: FoldedPetition, event: Event, fact: SignatureR
         country=None if fact.country is None else intern(fact.country),
         region=None if fact.region is None else intern(fact.region),
         answers=fact.answers,
+        previous=None if latest is None else latest.id,
     )
     fold.signatures[signature.id] = petition.signers[fact.signer_ref] = signature
     return signature, int(signature.stands)
 
 
 def _taken(fold: Fold, petition: FoldedPetition, event: Event, by: tuple[str, ...]) -> None:
-    if is_imported(event):
-        taken = petition.acceptance_at(event.time) in by
-    else:
-        opened = petition.opens_at is None or petition.opens_at <= event.recorded
-        taken = opened and petition.acceptance in by
-    if not taken:
+    if not _takes(petition, event, by):
         fold.breaks("acceptance", event, "the petition does not take this then")
+
+
+def _takes(petition: FoldedPetition, event: Event, by: tuple[str, ...]) -> bool:
+    if is_imported(event):
+        return petition.acceptance_at(event.time) in by
+    opened = petition.opens_at is None or petition.opens_at <= event.recorded
+    return opened and petition.acceptance in by

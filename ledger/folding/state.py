@@ -153,6 +153,8 @@ class FoldedSignature:
     withdrawn: bool = False
     erased: bool = False
     holds: tuple[UUID, ...] = ()
+    previous: bytes | None = None
+    """The signature before this one of the same signer."""
 
     @property
     def stands(self) -> bool:
@@ -176,6 +178,7 @@ class FoldedSignature:
             self.country,
             self.region,
             self.answers,
+            None if self.previous is None else UUID(bytes=self.previous),
         )
 
 

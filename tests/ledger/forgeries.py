@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from ledger.connecting import Role
-from schemas.commands import CorrectImported, ObserveCount, PublishCount, Submission
+from schemas.commands import CorrectImported, EraseSigner, ObserveCount, PublishCount, Submission
 from tests.ledger.forging import Prepared, Table
 from tests.ledger.submissions import (
     PETITION,
@@ -150,6 +150,7 @@ def says_served(count: int, position: int, nth: int = 0) -> Lie:
 PUBLISHED: Final = "What is published is the count"
 STANDING = some_id(f"{PETITION}/standing/1")
 WITHDRAWN = some_id(f"{PETITION}/withdrawn/1")
+WAITING = some_id("closed-one/waiting/1")
 STRANGER = some_id("other/stranger/1")
 
 new = (by_site(recording("new")),)
@@ -159,6 +160,10 @@ confirm = (by_site(confirming("pending")),)
 withdraw = (by_site(withdrawing("standing")),)
 hold = (imported(CorrectImported(PETITION, some_id("k2"), "invalidate", "bot", (row("standing"),)), "k2"),)
 lift = (imported(CorrectImported(PETITION, some_id("k3"), "reinstate", "mistake", (row("held", "k3"),)), "k3"),)
+
+erase = (Submission(EraseSigner(PETITION, STANDING), "privacy:0d15ea"),)
+erase_kept = (Submission(EraseSigner("closed-one", WAITING), "privacy:0d15ea"),)
+AS_IT_HAS_TO_BE: Final = "as the petition has it now"
 
 
 def the_token_of(signer: str) -> Lie:
@@ -266,7 +271,7 @@ FORGERIES: Final = [
     # types and roles
     Forgery("a signing role that opens a petition", SIGN, (by_admin(opening("mine")),), honest, "may not write"),
     Forgery("a privacy role that opens a petition", PRIVACY, (by_admin(opening("mine")),), honest, "may not write"),
-    Forgery("a privacy role that signs", PRIVACY, new, honest, "may not write"),
+    Forgery("a privacy role that signs", PRIVACY, new, honest, "neither signs"),
     Forgery(
         "a signing role that declares",
         SIGN,
@@ -289,7 +294,7 @@ FORGERIES: Final = [
         "neither imports nor corrects",
     ),
     Forgery("a signing role that corrects", SIGN, hold, honest, "neither imports nor corrects"),
-    Forgery("a privacy role that corrects", PRIVACY, hold, honest, "neither imports nor corrects"),
+    Forgery("a privacy role that corrects", PRIVACY, hold, honest, "neither signs, imports nor corrects"),
     Forgery("a signing role that closes", SIGN, (by_admin(accepting("closed")),), honest, "closing time"),
     Forgery(
         "a signing role that closes by the system's name",
@@ -508,6 +513,25 @@ FORGERIES: Final = [
     Forgery("a first number of none", ADMIN, (served(2, 13),), says_served(0, 1), PUBLISHED),
     Forgery("the last number again", ADMIN, (served(2, 13), served(1, 23, 24)), says_served(2, 14, nth=1), PUBLISHED),
     Forgery("an older number", ADMIN, (served(1, 9), served(2, 13, 24)), says_served(0, 8, nth=1), PUBLISHED),
+    # erasures
+    Forgery(
+        "kept while withdrawals are taken",
+        PRIVACY,
+        erase,
+        leaf(1, data={"signature": str(STANDING), "mode": "kept"}),
+        AS_IT_HAS_TO_BE,
+    ),
+    Forgery(
+        "withdrawn where none are taken",
+        PRIVACY,
+        erase_kept,
+        leaf(data={"signature": str(WAITING), "mode": "withdrawn"}),
+        AS_IT_HAS_TO_BE,
+    ),
+    Forgery("a privacy role that withdraws", PRIVACY, withdraw, honest, AS_IT_HAS_TO_BE),
+    Forgery("a privacy role that closes", PRIVACY, (by_admin(accepting("closed")),), honest, AS_IT_HAS_TO_BE),
+    Forgery("a signature that knows no former", SIGN, again, sets("signatures", previous=None), "knows the one before"),
+    Forgery("another's former signature", SIGN, new, sets("signatures", previous=WITHDRAWN), "of the same signer"),
     # vault and corrections
     Forgery("an identity over another's", SIGN, new, sets("identities", signature=STANDING), "identities_pkey"),
     Forgery("a correction that has ended", ADMIN, hold, an_ended_correction, "has ended"),

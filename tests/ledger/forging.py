@@ -42,7 +42,7 @@ COLUMNS: Final[dict[Table, tuple[str, ...]]] = {
     ),
     "signatures": (
         "signature", "petition", "position", "version", "confirmed", "withdrawn", "erased", "holds", "effective",
-        "channel", "kind", "country", "region", "answers",
+        "channel", "kind", "country", "region", "answers", "previous",
     ),
     "signers": ("petition", "token", "signer_ref", "signature"),
     "aliases": ("petition", "alias", "token"),

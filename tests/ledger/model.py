@@ -18,6 +18,7 @@ class Signature:
     confirmed: bool
     last_effective: Time
     withdrawn: bool = False
+    erased: bool = False
     holds: set[Any] = field(default_factory=set)
 
     @property
@@ -49,6 +50,7 @@ class Petition:
     changes: list[tuple[datetime, str]] = field(default_factory=list)
     signatures: dict[Any, Signature] = field(default_factory=dict)
     of_signer: dict[Any, list[Any]] = field(default_factory=dict)
+    forgotten: list[list[Any]] = field(default_factory=list)
     observed: list[tuple[datetime, int]] = field(default_factory=list)
     events: list[tuple[str, int]] = field(default_factory=list)
     shown: int = 0
@@ -133,6 +135,8 @@ class Petition:
         signature = self.signatures.get(id)
         if signature is None:
             return Said("unknown-signature")
+        if signature.erased:
+            return Said("erased")
         if signature.withdrawn:
             return Said("already-withdrawn")
         if signature.confirmed:
@@ -146,12 +150,30 @@ class Petition:
         signature = self.signatures.get(id)
         if signature is None:
             return Said("unknown-signature")
+        if signature.erased:
+            return Said("erased")
         if signature.withdrawn:
             return Said("holds-already") if imported else Said("as-is", signature.state)
         if refusal := self._untimely(signature, ("open", "paused"), at, now, imported):
             return Said(refusal)
         signature.withdrawn = True
         return self._moved(signature, "signature.withdrawn.v1", at, now, imported)
+
+    def erase(self, id: Any, now: datetime) -> list[Any]:
+        """Erase the signer of this signature, and forget who it was. All her signatures, the oldest first."""
+        self.pass_time(now)
+        (hers,) = [ids for ids in (*self.of_signer.values(), *self.forgotten) if id in ids]
+        for each in [self.signatures[one] for one in hers if not self.signatures[one].erased]:
+            each.last_effective = max(now, each.last_effective or now)
+            if self.takes in ("open", "paused") and not each.withdrawn:
+                each.withdrawn = True
+                self._happened("signature.withdrawn.v1")
+            each.erased = True
+            self._happened("signer.erased.v1")
+        if hers not in self.forgotten:
+            self.forgotten.append(hers)
+            self.of_signer = {signer: ids for signer, ids in self.of_signer.items() if ids is not hers}
+        return hers
 
     def hold(self, id: Any, correction: Any, at: Time, now: datetime, imported: bool) -> Said:
         signature = self.signatures[id]

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from ledger.connecting import Connection, connect
+from ledger.fsck import fsck
 from ledger.writer import Writer
 from schemas.commands import (
     Accepted,
     Command,
     ConfirmSignature,
     CorrectImported,
+    EraseSigner,
     ObserveCount,
     Outcome,
     RecordSignature,
@@ -41,7 +43,7 @@ from tests.ledger.submissions import (
     some_id,
     some_instant,
 )
-from tests.ledger.writing import RUN, SIGN, writer
+from tests.ledger.writing import ERASE, RUN, SIGN, writer
 
 SIGNERS = st.sampled_from("abc")
 ITEMISED = st.sampled_from(["free", "vouched"])
@@ -70,6 +72,8 @@ class AnyRun(RuleBasedStateMachine):
     runner: ClassVar[asyncio.Runner]
     site: ClassVar[Writer]
     admin: ClassVar[Writer]
+    privacy: ClassVar[Writer]
+    officer: ClassVar[Connection]
     reader: ClassVar[Connection]
     runs: ClassVar["count[int]"] = count()
     examined: ClassVar[set[str]] = set()
@@ -86,7 +90,7 @@ class AnyRun(RuleBasedStateMachine):
         self.queue: list[Asked] = []
         self.past: list[Asked] = []
         self.answers: dict[tuple[str, bytes], tuple[bytes, dict[str, Any]]] = {}
-        self.rows: set[tuple[str, bytes]] = set()
+        self.rows: dict[tuple[str, bytes], str] = {}
         self.numbers = count(1)
 
     def name(self, petition: str) -> str:
@@ -217,6 +221,25 @@ class AnyRun(RuleBasedStateMachine):
         """The same key, the same row, or simply the same again."""
         self.queue.append(self.past[-1 - which % len(self.past)])
 
+    @rule(petition=ITEMISED, which=st.integers(0, 5))
+    def erase(self, petition: str, which: int) -> None:
+        """Erase the signer of a signature, who may be erased already, and destroy what is held of her."""
+        if self.queue:
+            self.write()
+        model, name = self.models[petition], self.name(petition)
+        recorded = [id for id in (some_id(f"{name}/{s}/{n}") for s, n in self.ids[petition]) if id in model.signatures]
+        if not recorded:
+            return
+        id = recorded[-1 - which % len(recorded)]
+        outcome = self.runner.run(self.privacy.submit(Submission(EraseSigner(name, id), "privacy:0d15ea")))
+        hers = [str(each) for each in model.erase(id, datetime.now(UTC))]
+        assert isinstance(outcome, Accepted)
+        assert outcome.answer == {"petition": name, "signatures": hers}
+        self.runner.run(self.officer.execute("SELECT ledger.destroy_erased($1)", hers))
+        self.answers = {key: said for key, said in self.answers.items() if said[1].get("signature") not in hers}
+        self.rows = {row: signature for row, signature in self.rows.items() if signature not in hers}
+        self._compare(petition, model)
+
     # -- writing -------------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.queue)
@@ -264,7 +287,7 @@ class AnyRun(RuleBasedStateMachine):
         if key is not None:
             self.answers[asked.petition, key.key] = (key.fingerprint, outcome.answer)
         if row is not None:
-            self.rows.add((asked.petition, row))
+            self.rows[asked.petition, row] = outcome.answer.get("signature", "")
 
     def _compare(self, petition: str, model: Petition) -> None:
         """The log and the state of one petition against the oracle's."""
@@ -284,12 +307,14 @@ def test_any_run_of_commands_ends_as_the_oracle_says(ledger_database: LedgerData
     oracle says, the log holds the events that it says, and every rule holds of the whole log."""
     # A loop of its own, in which the writers live on: the rules of a machine are no coroutines and take turns with it.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        site, admin = writer(ledger_database, SIGN), writer(ledger_database, RUN)
-        AnyRun.runner, AnyRun.site, AnyRun.admin = runner, site, admin
+        site, admin, privacy = (writer(ledger_database, role) for role in (SIGN, RUN, ERASE))
+        AnyRun.runner, AnyRun.site, AnyRun.admin, AnyRun.privacy = runner, site, admin, privacy
+        AnyRun.officer = runner.run(connect(ledger_database.url, ERASE))
         AnyRun.reader = runner.run(connect(ledger_database.url, "ledger_backup"))
         try:
             runner.run(site.__aenter__())
             runner.run(admin.__aenter__())
+            runner.run(privacy.__aenter__())
             run_state_machine_as_test(
                 AnyRun,
                 settings=settings(
@@ -302,8 +327,11 @@ def test_any_run_of_commands_ends_as_the_oracle_says(ledger_database: LedgerData
                 ),
             )
             check(runner.run(AnyRun.reader.fetch(LOG)))
-            assert {"taken", "as-is", "petition-closed", "before-its-predecessor"} <= AnyRun.examined
+            assert list(runner.run(fsck(AnyRun.reader, deep=True))) == []
+            assert {"taken", "as-is", "petition-closed", "before-its-predecessor", "erased"} <= AnyRun.examined
         finally:
             runner.run(site.__aexit__(None, None, None))
             runner.run(admin.__aexit__(None, None, None))
+            runner.run(privacy.__aexit__(None, None, None))
+            runner.run(AnyRun.officer.close())
             runner.run(AnyRun.reader.close())

@@ -60,6 +60,10 @@ SECOND_TOKEN = """
     INSERT INTO vault.signers
     SELECT petition, '\\x00112233445566778899aabbccddeeff', signer_ref, signature FROM vault.signers LIMIT 1
 """
+ANOTHERS_LATEST = """
+    ALTER TABLE vault.signers DISABLE TRIGGER no_signature_is_lost;
+    UPDATE vault.signers SET signature = (SELECT signature FROM ledger.signatures WHERE position = 9)
+"""
 REPLACE_LEAF = "UPDATE ledger.events SET leaf = $2 WHERE position = $1"
 REPLACE_LEAF_AND_HASH = (
     "UPDATE ledger.events SET leaf = $2, leaf_hash = sha256('\\x00'::bytea || $2) WHERE position = $1"
@@ -348,7 +352,7 @@ async def test_values_beyond_all_bounds_are_findings_and_no_errors(ledger_databa
         (INVENTED_SIGNATURE, "standing-count", "signature-row"),
         ("DELETE FROM vault.signers", "signer-latest", "signer-row"),
         (
-            "UPDATE vault.signers SET signature = (SELECT signature FROM ledger.signatures WHERE position = 9)",
+            ANOTHERS_LATEST,
             "signer-once",
             "signer-row",
         ),
@@ -364,6 +368,8 @@ async def test_values_beyond_all_bounds_are_findings_and_no_errors(ledger_databa
         ("UPDATE ledger.head SET position = position + 1", "head", "head"),
         ("UPDATE ledger.head SET origin = 'elsewhere'", None, "head"),
         ("UPDATE vault.import_keys SET position = 1000", "state-beyond-the-log", "state-beyond-the-log"),
+        ("UPDATE ledger.signatures SET previous = gen_random_uuid() WHERE position = 9", None, "signature-row"),
+        ("UPDATE ledger.signatures SET erased = true WHERE position = 9", "erased-remains", "signature-row"),
         ("ALTER TABLE ledger.events DISABLE TRIGGER events_never_change", "triggers", "triggers"),
         ("ALTER TABLE ledger.events ENABLE TRIGGER events_are_never_truncated", "triggers", "triggers"),
         ("DROP TRIGGER events_are_never_addressed ON ledger.events", "triggers", "triggers"),

@@ -13,6 +13,7 @@ from tests.ledger.submissions import SOURCE
 
 SIGN: Role = "ledger_signing"
 RUN: Role = "ledger_admin"
+ERASE: Role = "ledger_privacy"
 
 
 def writer(database: LedgerDatabase, role: Role = SIGN, **given: Any) -> Writer:

@@ -193,6 +193,23 @@ SELECT 'signer-once', NULL, p.id, 'a signer has two rows'
  GROUP BY g.petition, g.signer_ref, p.id HAVING count(*) > 1
 ORDER BY 2;
 
+-- name: erased
+-- Rule 12: of a signer who was erased nothing is held, but while her erasure is under way.
+SELECT 'erased-remains' AS rule, s.position, p.id AS petition, held.rows AS detail
+  FROM ledger.signatures s
+  LEFT JOIN ledger.petitions p ON p.petition = s.petition
+  CROSS JOIN LATERAL (
+    SELECT concat_ws(', ',
+      CASE WHEN EXISTS (SELECT FROM vault.identities v WHERE v.signature = s.signature) THEN 'identity' END,
+      CASE WHEN EXISTS (SELECT FROM vault.signers v WHERE v.signature = s.signature) THEN 'token' END,
+      CASE WHEN EXISTS (SELECT FROM vault.evidence v WHERE v.signature = s.signature) THEN 'evidence' END,
+      CASE WHEN EXISTS (SELECT FROM vault.comments v WHERE v.signature = s.signature) THEN 'comment' END,
+      CASE WHEN EXISTS (SELECT FROM vault.import_keys v WHERE v.signature = s.signature) THEN 'rows of files' END,
+      CASE WHEN EXISTS (SELECT FROM vault.answers v WHERE v.signature = s.signature) THEN 'answers' END) AS rows
+  ) AS held
+ WHERE s.erased AND held.rows <> '' AND NOT EXISTS (SELECT FROM vault.erasing e WHERE e.signature = s.signature)
+ ORDER BY s.position;
+
 -- name: corrections
 -- Every member of a frozen set is applied, skipped or still to do, and the correction counts them so.
 SELECT 'correction-counts' AS rule, NULL::bigint AS position, p.id AS petition,
@@ -309,6 +326,7 @@ SELECT 'constraints' AS rule, NULL::bigint AS position, NULL AS petition,
     ('ledger.petitions', 'UNIQUE (id)'),
     ('ledger.petitions', 'CHECK ((count >= 0))'),
     ('ledger.signatures', 'PRIMARY KEY (signature)'),
+    ('vault.erasing', 'PRIMARY KEY (signature)'),
     ('ledger.corrections', 'PRIMARY KEY (correction)'),
     ('ledger.corrections', 'CHECK (%(approver <> actor)%approval = ''required''%'),
     ('ledger.corrections', 'CHECK (%(approval <> ''required''%(approver IS NOT NULL)%'),
@@ -393,7 +411,7 @@ SELECT petition, id, version, count, last_leaf_hash, declarations, basis, confir
 -- name: signature_rows
 SELECT signature, petition, position, version, confirmed, withdrawn, erased, holds,
        CASE WHEN effective BETWEEN '1000-01-01Z' AND '9000-01-01Z' THEN effective END AS effective,
-       channel, kind, country, region, answers::text AS answers
+       channel, kind, country, region, answers::text AS answers, previous
   FROM ledger.signatures ORDER BY position;
 
 -- name: signer_rows
