@@ -337,6 +337,6 @@ REVOKE EXECUTE ON FUNCTION
   ledger.unfinished_erasures, ledger.unerased FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.read_signers TO ledger_signing, ledger_admin, ledger_privacy;
 GRANT EXECUTE ON FUNCTION ledger.keep_amended TO ledger_admin;
-GRANT EXECUTE ON FUNCTION ledger.destroy_erased, ledger.erasures TO ledger_privacy;
--- A service that only signs and reads cannot finish an erasure, but has to see that none is open before it serves.
-GRANT EXECUTE ON FUNCTION ledger.unfinished_erasures, ledger.unerased TO ledger_signing, ledger_privacy;
+GRANT EXECUTE ON FUNCTION ledger.destroy_erased, ledger.erasures, ledger.unfinished_erasures TO ledger_privacy;
+-- A service that only signs and reads cannot erase, but has to see before it serves that nobody has to be erased anew.
+GRANT EXECUTE ON FUNCTION ledger.unerased TO ledger_signing, ledger_privacy;
