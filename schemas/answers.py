@@ -217,6 +217,14 @@ class SignalsView(_Answer):
     signals: tuple[SignalShown, ...]
 
 
+class CommentAnswer(_Answer):
+    """What was decided of a comment. `comment` is what it says, for the admin who decides; null once it is gone."""
+
+    signature: Id
+    released: bool
+    comment: str | None
+
+
 class HeldEvidence(_Answer):
     """Where a signature came from, as far as it is still kept: since when, and what of it."""
 

@@ -398,6 +398,14 @@ class ReversalRequest(_Request):
     rule: Rule
 
 
+class CommentRequest(_Request):
+    """`POST /petitions/{id}/signatures/{sid}/comment`: whether the signature's comment is published."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"released": True}]})
+
+    released: bool
+
+
 class SubjectRequest(_Request):
     """`POST /subjects`: of whom everything that is held is asked for."""
 

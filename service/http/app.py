@@ -16,6 +16,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from service.http import (
     audit,
     campaigns,
+    comments,
     corrections,
     disclosing,
     log,
@@ -73,7 +74,19 @@ def build(
 
 def collected() -> tuple[Route, ...]:
     """The routes of every module."""
-    modules = (campaigns, audit, log, signing, petitions, corrections, reviewing, disclosing, operation, openapi)
+    modules = (
+        campaigns,
+        audit,
+        log,
+        signing,
+        petitions,
+        corrections,
+        reviewing,
+        comments,
+        disclosing,
+        operation,
+        openapi,
+    )
     return tuple(route for module in modules for route in module.ROUTES)
 
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from ledger.email_policy import UnknownPolicy
 from ledger.writer import Writer
-from schemas.commands import Accepted, Outcome, Refused, Submission
+from schemas.commands import Accepted, AnswerKey, Outcome, Refused, Submission
 from schemas.requests import IDEMPOTENCY_KEY_PATTERN
 from service.database import Unavailable
 from service.http.context import Context
@@ -95,18 +95,26 @@ async def keyed(
 ) -> Submission:
     """The submission with that by which a repeat is known, if it came with a key. `said` is the request's body in one
     form; `scope` is within what the key is unique, where that is not the command's petition. Raises Problem."""
+    known_by = await answer_key_of(
+        context, scope or asked.command.petition, asked.actor, client_key, route=route, said=said
+    )
+    return asked if known_by is None else replace(asked, answer_key=known_by)
+
+
+async def answer_key_of(
+    context: Context, petition: str, actor: str, client_key: str | None, *, route: str, said: Mapping[str, Any]
+) -> AnswerKey | None:
+    """By what a repeat of a request is known, if it came with a key. `said` is its body in one form. Raises Problem."""
     if client_key is None:
-        return asked
-    petition = scope or asked.command.petition
-    known_by = answer_key(
+        return None
+    return answer_key(
         petition,
         await key_of(context, petition),
-        asked.actor,
+        actor,
         client_key,
         route,
         orjson.dumps(said, option=orjson.OPT_SORT_KEYS),
     )
-    return replace(asked, answer_key=known_by)
 
 
 async def submitted(writer: Writer, asked: Submission) -> Accepted:

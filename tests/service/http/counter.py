@@ -18,7 +18,7 @@ from ledger.writer import Writer
 from schemas.commands import Accepted, Command, Submission
 from service.credentials import Tokens
 from service.database import Ledger
-from service.http import audit, campaigns, corrections, disclosing, petitions, reviewing, signing
+from service.http import audit, campaigns, comments, corrections, disclosing, petitions, reviewing, signing
 from service.http.app import build
 from service.http.context import Context
 from service.http.protocol import Limits, Runner
@@ -175,7 +175,14 @@ async def counter(
             started=0.0,
         )
         limits = Limits()
-        served_routes = [*signing.ROUTES, *petitions.ROUTES, *corrections.ROUTES, *reviewing.ROUTES, *disclosing.ROUTES]
+        served_routes = [
+            *signing.ROUTES,
+            *petitions.ROUTES,
+            *corrections.ROUTES,
+            *reviewing.ROUTES,
+            *comments.ROUTES,
+            *disclosing.ROUTES,
+        ]
         if reads:
             served_routes += [*campaigns.ROUTES, *audit.ROUTES]
             await opened.enter_async_context(context.snapshots)
