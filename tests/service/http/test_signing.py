@@ -298,41 +298,6 @@ async def test_evidence_and_comments_stand_in_the_vault_with_the_signature(serve
     assert list(evidence.values()) == [("2001:db8::7", None)]
 
 
-async def test_nothing_private_leaves_the_vault(served: Counter, said: list[Any]) -> None:
-    """If everything in a request is private, then leaves, answers, stored answers and logs have none of it, nor has
-    anything of the token or the key."""
-    private = {
-        "name": f"Jane {CANARY}",
-        "email": f"jane.{CANARY}@ex.org",
-        "postcode": "QX9 7ZZ",
-        "comment": f"Because {CANARY}",
-        "ip": "203.0.113.77",
-        "agent": f"{CANARY}/5.0",
-        "key": f"key-{CANARY}",
-    }
-    body = {
-        "signer": {"email": private["email"], "name": private["name"], "postcode": private["postcode"]},
-        "comment": private["comment"],
-        "evidence": {"ip": private["ip"], "user_agent": private["agent"]},
-    }
-    first = await served.sign(private["key"], body)
-    replies = [
-        await served.sign(private["key"], body),
-        await served.sign(private["key"], {**body, "confirmed": False}),
-        await served.sign("other", body),
-        await served.sign(private["key"], body, petition="nowhere"),
-        await served.sign(private["key"], body, token=served.site[:-4] + "AAAA"),
-    ]
-    assert [each.status for each in replies] == [201, 422, 200, 404, 401]
-    opening = first.document["opening"]
-    told = b"".join(each.body for each in replies)
-    leaves = orjson.dumps(await served.events())
-    answers = repr(await served.rows("vault.answers")).encode()
-    for secret in (*private.values(), served.site, served.admin, opening["nonce"], opening["identity"]):
-        for place in (told, leaves, answers, repr(said).encode()):
-            assert secret.encode() not in place
-
-
 # -- confirmation and withdrawal ---------------------------------------------------------------------------------------
 
 
