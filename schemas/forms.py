@@ -43,12 +43,15 @@ MOMENT: Final[Mapping[str, Any]] = {
 }
 """A position, a time, or the event by which the count last became a number."""
 
+_CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+_WRITTEN: Final = rf"[^\s@{_CONTROLS}]"
+
 EMAIL: Final[Mapping[str, Any]] = {
     "type": "string",
     "format": "idn-email",
     "minLength": 3,
     "maxLength": 320,
-    "pattern": r"^[^\s@]+@[^\s@]+\.[^\s@]+$",
+    "pattern": rf"^{_WRITTEN}+@{_WRITTEN}+\.{_WRITTEN}+$",
     "description": (
         "An address of the public internet, at most 254 octets long and 64 of them before the @, without quotes,"
         " comments or characters that cannot be seen. What spellings are one mailbox is the petition's identity policy."
@@ -76,7 +79,7 @@ DOMAIN: Final[Mapping[str, Any]] = {
     "type": "string",
     "minLength": 1,
     "maxLength": 253,
-    "pattern": r"^[^\s@]+\.[^\s@]+$",
+    "pattern": rf"^{_WRITTEN}+\.{_WRITTEN}+$",
     "description": "A domain of the public internet, as it stands behind the @ of an address.",
     "examples": ["example.org"],
 }
@@ -87,7 +90,6 @@ UUID: Final[Mapping[str, Any]] = {
     "examples": ["01890a5d-ac96-774b-bcce-b302099a8057"],
 }
 
-_CONTROLS: Final = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _CONTROLS_BUT_BREAKS: Final = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _DIRECTIONS: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _BLANKS: Final = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.forms import DAY, DURATION, EMAIL, INSTANT, LINE, LINES, MOMENT, SAID, SEEN
+from schemas.forms import DAY, DOMAIN, DURATION, EMAIL, INSTANT, LINE, LINES, MOMENT, SAID, SEEN
 from schemas.instants import InstantRefused, read_duration, read_instant
 from schemas.requests import PetitionRequest, SignatureRequest, UpdateRequest
 
@@ -117,3 +117,12 @@ def test_a_day_is_read_as_rfc_3339_writes_it(day: date) -> None:
 def test_an_address_is_of_its_form(address: str) -> None:
     """If an address is one, in whatever script, then it is of the form that is told."""
     assert is_of(EMAIL["pattern"], address)
+
+
+@pytest.mark.parametrize("control", ["\0", "\x1f", "\x7f", "\x9f", "\u2028"])
+def test_no_control_character_is_of_an_address_or_a_domain(control: str) -> None:
+    """If a control character stands in an address or a domain, then it is not of the form that is told."""
+    assert not is_of(EMAIL["pattern"], f"jane{control}@example.org")
+    assert not is_of(EMAIL["pattern"], f"jane@ex{control}ample.org")
+    assert not is_of(DOMAIN["pattern"], f"ex{control}ample.org")
+    assert is_of(DOMAIN["pattern"], "例子.广告")
