@@ -86,6 +86,8 @@ def test_any_file_cut_lengthened_or_replaced_is_found(history: History, data: st
             )
         )
         assume(changed != whole)
+        # The newest head alone is what a bundle of that one head has: which older ones there were, only they say.
+        assume(name != "checkpoints" or changed != files["checkpoint"])
         assert audited({**files, name: changed}).total > 0
 
 
