@@ -45,6 +45,9 @@ class Service:
     def __init__(self, process: "subprocess.Popen[str]", log: IO[bytes]) -> None:
         self.process = process
         self._log = log
+        self._read = 0
+        self._said: dict[str, list[dict[str, Any]]] = {}
+        self._reading = threading.Lock()
         self.address = ""
 
     def wait_until_it_listens(self) -> None:
@@ -68,16 +71,17 @@ class Service:
         return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode()
 
     def lines(self, event: str) -> list[dict[str, Any]]:
-        """Log lines of one kind, so far."""
-        found = []
-        for line in self.log.splitlines():
-            if f'"{event}"' not in line:  # a log of requests is long, and is looked at again and again
-                continue
-            with contextlib.suppress(ValueError):
-                read = json.loads(line)
-                if isinstance(read, dict) and read.get("event") == event:
-                    found.append(read)
-        return found
+        """Log lines of one kind, so far. Each line is read once: the log is long, and is looked at again and again."""
+        with self._reading:  # a test may ask in a thread of its own, too
+            new = os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size - self._read, self._read)
+            whole = new[: new.rfind(b"\n") + 1]
+            self._read += len(whole)
+            for line in whole.splitlines():
+                with contextlib.suppress(ValueError):
+                    read = json.loads(line)
+                    if isinstance(read, dict):
+                        self._said.setdefault(str(read.get("event")), []).append(read)
+            return list(self._said.get(event, ()))
 
     def child(self, name: str) -> int:
         """The process number of the child that does this work now, and has done it for a moment."""
@@ -229,13 +233,18 @@ def _waited(thread: int) -> float:
 
 
 def _descendants(pid: int) -> set[int]:
-    found: set[int] = set()
+    below: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError, ValueError):
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == pid:
-                    found |= {int(entry.name)} | _descendants(int(entry.name))
+                below.setdefault(parent, []).append(int(entry.name))
+    found: set[int] = set()
+    asked = [pid]
+    while asked:
+        children = below.get(asked.pop(), [])
+        found.update(children)
+        asked.extend(children)
     return found
 
 
