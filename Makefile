@@ -5,6 +5,9 @@ TEST_ARGS ?=
 BENCH_ARGS ?=
 BIN := .venv/bin
 
+# A command that is started hundreds of times, as by the tests, must not compile itself each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 COMPILE := uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 LOCK := $(COMPILE) --python-version 3.11 pyproject.toml --extra embedded --group build
