@@ -33,8 +33,6 @@ ALTER TABLE access.disclosures ENABLE ALWAYS TRIGGER disclosures_never_change;
 ALTER TABLE access.disclosures ENABLE ALWAYS TRIGGER disclosures_are_never_truncated;
 GRANT SELECT ON access.disclosures TO ledger_backup;
 
--- A signer's earlier signatures are all withdrawn: she is found among few.
-CREATE INDEX events_of_withdrawals ON ledger.events (petition, position) WHERE type = 'signature.withdrawn.v1';
 -- By which leaf an identity is committed to: the last amendment's, where there is one.
 CREATE INDEX events_of_amendments ON ledger.events (signature, position) WHERE type = 'signature.amended.v1';
 
@@ -55,28 +53,9 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
   hers uuid[];
 BEGIN
-  WITH asked AS (
-    SELECT p.petition, u.token FROM unnest(ids, tokens) AS u(id, token) JOIN ledger.petitions p ON p.id = u.id
-  ), signers AS (
-    SELECT g.petition, g.signer_ref, g.signature
-      FROM asked a JOIN vault.signers g ON g.petition = a.petition AND g.token = a.token
-    UNION  -- a file may know her by a reference as well
-    SELECT g.petition, g.signer_ref, g.signature
-      FROM asked a
-      JOIN vault.aliases l ON l.petition = a.petition AND l.alias = a.token
-      JOIN vault.signers g ON g.petition = l.petition AND g.token = l.token
-  ), signed AS (
-    SELECT g.signature FROM signers g
-    UNION
-    SELECT w.signature
-      FROM signers g
-      JOIN ledger.events w ON w.petition = g.petition AND w.type = 'signature.withdrawn.v1'
-      JOIN ledger.signatures s ON s.signature = w.signature
-      JOIN ledger.events e ON e.position = s.position
-     WHERE position(convert_to('"signer_ref":"' || encode(g.signer_ref, 'base64') || '"', 'UTF8') IN e.leaf) > 0
-  )
-  SELECT coalesce(array_agg(s.signature), '{}') INTO hers
-    FROM signed JOIN ledger.signatures s ON s.signature = signed.signature AND NOT s.erased;
+  -- Those that an erasure would find.
+  hers := ARRAY(
+    SELECT g.signature FROM unnest((ledger.read_signers('{}', ids, tokens)).signatures) AS g WHERE NOT g.erased);
   INSERT INTO access.disclosures (actor, what, petition, signature)
     SELECT actor, 'subject', p.id, s.signature
       FROM (SELECT) AS asked
@@ -94,7 +73,7 @@ BEGIN
       LEFT JOIN vault.identities i ON i.signature = s.signature
       LEFT JOIN vault.evidence v ON v.signature = s.signature
       LEFT JOIN vault.comments c ON c.signature = s.signature
-     WHERE s.signature = ANY (hers) ORDER BY s.position;
+     WHERE s.signature = ANY (hers) AND NOT s.erased ORDER BY s.position;
 END
 $$;
 
