@@ -17,10 +17,9 @@ from itertools import chain
 from math import sqrt
 from typing import Any, Final, Literal
 
+from schemas.answers import SignalKind
 from schemas.events import Reason
 from schemas.instants import format_instant
-
-SignalKind = Literal["network", "email-domain", "burst", "disposable-domain", "area", "stored-up-confirmations"]
 
 LEAST: Final = 20
 """Fewer signatures than this make no signal, but for addresses that are made to be thrown away."""

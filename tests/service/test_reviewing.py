@@ -1,11 +1,16 @@
 """Reviewing a stored petition: the database counts what a person would count, and a signal's condition finds that."""
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import orjson
 import pytest
 
 from ledger.email_policy import STANDARD_1
+from ledger.signals import Known, Origin, networks
+from schemas.answers import SignalKind, SignalShown
+from schemas.instants import parse_instant
 from schemas.requests import PreviewRequest
 from service.correcting import choose
 from service.region_names import names
@@ -63,6 +68,18 @@ async def test_there_are_no_signals_where_there_is_nothing_to_look_at(ledger_dat
     await plant(ledger_database, PETITION, [Signed(each.at) for each in ordinary(3, many=300)])
     assert await look(admin, PETITION, names(None), disposable_domains(None)) == ()
     assert await look(admin, "another", names(None), disposable_domains(None)) == ()
+
+
+def test_the_signal_that_the_docs_show_is_one() -> None:
+    """If docs/correcting.md shows a signal, then it is what these figures give; and it names every kind."""
+    page = (Path(__file__).parents[2] / "docs" / "correcting.md").read_text(encoding="utf-8")
+    (excerpt,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    shown = SignalShown.model_validate_json(excerpt)
+    earliest, latest = (parse_instant(each) for each in orjson.loads(excerpt)["window"])
+    origin = Origin("203.0.113.0/24", 1, 75_169, 75_169, earliest, latest)
+    found = networks([origin], Known({1: 200_000}, 60_001))
+    assert SignalShown.model_validate_json(orjson.dumps(told(PETITION, found)["signals"][0])) == shown
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == set(get_args(SignalKind)) == KINDS
 
 
 def test_a_list_of_disposable_domains_is_the_operators(tmp_path: Path) -> None:
