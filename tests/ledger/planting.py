@@ -23,6 +23,14 @@ from tests.ledger.submissions import some_id
 
 START = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+EVENTS = (
+    "position petition version type effective recorded delta count_after signature hold channel kind country region"
+    " answers leaf leaf_hash"
+)
+SIGNATURES = (
+    "signature petition position version confirmed withdrawn erased holds effective channel kind country region answers"
+)
+EVIDENCE = "signature ip user_agent recorded email_domain name_token"
 ORDINARY_DOMAINS = ("gmail.com", "hotmail.com", "outlook.com", "icloud.com", "yahoo.com", "gmx.de", "proton.me")
 
 
@@ -175,11 +183,12 @@ async def plant(database: LedgerDatabase, petition: str, rows: Sequence[Signed])
         petition,
         len(events),
     )
-    tables = {"events": events, "signatures": signatures}
-    for table, records in tables.items():
-        await admin.copy_records_to_table(table, schema_name="ledger", records=records)
-    columns = ["signature", "ip", "user_agent", "recorded", "email_domain", "name_token"]
-    await admin.copy_records_to_table("evidence", schema_name="vault", records=evidence, columns=columns)
+    for schema, table, columns, records in (
+        ("ledger", "events", EVENTS, events),
+        ("ledger", "signatures", SIGNATURES, signatures),
+        ("vault", "evidence", EVIDENCE, evidence),
+    ):
+        await admin.copy_records_to_table(table, schema_name=schema, columns=columns.split(), records=records)
 
 
 def _event(position: int, type: str, at: datetime, signature: Any) -> tuple[Any, ...]:
