@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from ledger.migrations import migrate
 from service.database import MIGRATIONS
 from service.embedded.place import Place
 from service.embedded.sharing import shared
+from tests.filling import fill
 from tests.vaults import EPOCH
 
 # Two cores, shared with a database server: the time of a single example says nothing.
@@ -120,6 +121,10 @@ class LedgerDatabase:
     superuser: "asyncpg.Connection[Any]"
     opened: "list[asyncpg.Connection[Any]]"
 
+    @property
+    def name(self) -> str:
+        return urlsplit(self.url).path.removeprefix("/")
+
     async def connect(self, role: Role) -> "asyncpg.Connection[Any]":
         """A connection in one of the ledger's roles, closed when the test ends."""
         connection = await connect(self.url, role)
@@ -127,29 +132,12 @@ class LedgerDatabase:
         return connection
 
 
-@pytest.fixture(scope="session")
-async def ledger_template(server: DatabaseServer) -> AsyncIterator[str]:
-    """A migrated database that others are copied from."""
+@asynccontextmanager
+async def copied(server: DatabaseServer, template: str) -> AsyncIterator[LedgerDatabase]:
+    """A copy of this database, dropped when the block ends."""
     admin = await asyncpg.connect(os.environ.get("TEST_DATABASE_URL") or server.dsn("postgres"))
     name = f"ledger_test_{uuid.uuid4().hex}"
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
-    try:
-        migrating = await asyncpg.connect(server.dsn(name))
-        await migrate(migrating, MIGRATIONS)
-        await migrating.execute("INSERT INTO vault.epochs VALUES ($1, $2)", EPOCH.number, EPOCH.check)
-        await migrating.close()
-        yield name
-    finally:
-        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await admin.close()
-
-
-@pytest.fixture
-async def ledger_database(server: DatabaseServer, ledger_template: str) -> AsyncIterator[LedgerDatabase]:
-    """A freshly migrated ledger."""
-    admin = await asyncpg.connect(os.environ.get("TEST_DATABASE_URL") or server.dsn("postgres"))
-    name = f"ledger_test_{uuid.uuid4().hex}"
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{ledger_template}"')
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     database = LedgerDatabase(server.dsn(name), await asyncpg.connect(server.dsn(name)), [])
     try:
         yield database
@@ -158,3 +146,37 @@ async def ledger_database(server: DatabaseServer, ledger_template: str) -> Async
             connection.terminate()
         await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await admin.close()
+
+
+@pytest.fixture(scope="session")
+async def ledger_template(server: DatabaseServer) -> AsyncIterator[str]:
+    """A migrated database that others are copied from."""
+    async with copied(server, "template0") as database:
+        await migrate(database.superuser, MIGRATIONS)
+        await database.superuser.execute("INSERT INTO vault.epochs VALUES ($1, $2)", EPOCH.number, EPOCH.check)
+        await database.superuser.close()
+        yield database.name
+
+
+@pytest.fixture(scope="session")
+async def filled_template(server: DatabaseServer, ledger_template: str) -> AsyncIterator[str]:
+    """One that is filled as `tests.filling` says: once, for filling takes longer than most tests that want it."""
+    async with copied(server, ledger_template) as database:
+        await fill(database)
+        for connection in (database.superuser, *database.opened):
+            await connection.close()  # a database that somebody is connected to is not copied
+        yield database.name
+
+
+@pytest.fixture
+async def ledger_database(server: DatabaseServer, ledger_template: str) -> AsyncIterator[LedgerDatabase]:
+    """A freshly migrated ledger."""
+    async with copied(server, ledger_template) as database:
+        yield database
+
+
+@pytest.fixture
+async def filled_database(server: DatabaseServer, filled_template: str) -> AsyncIterator[LedgerDatabase]:
+    """A ledger of its own with a bit of everything in it."""
+    async with copied(server, filled_template) as database:
+        yield database

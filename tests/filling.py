@@ -7,6 +7,7 @@ and lift each other; a signer who withdrew and signed again; a consultation that
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ledger.connecting import Role
 from ledger.writer import Writer
@@ -25,8 +26,10 @@ from schemas.commands import (
     WithdrawSignature,
 )
 from schemas.events import PetitionRevised
-from tests.conftest import LedgerDatabase
 from tests.histories import SOURCE, correcting, fixed_bytes, fixed_uuid, opening, signing, token_of
+
+if TYPE_CHECKING:
+    from tests.conftest import LedgerDatabase
 
 LIBRARY, BRIDGE, PAGE = "keep-the-library", "ban-the-bridge", "a-page"
 SITE, ADMIN, FILE = "site:9c1e04", "admin:7f3a21", "import:4711"
@@ -34,7 +37,7 @@ LONG_AGO = datetime(2014, 5, 17, tzinfo=UTC)
 SIGNED = "signature.recorded.v1"
 
 
-async def fill(database: LedgerDatabase) -> None:
+async def fill(database: "LedgerDatabase") -> None:
     """Some 60 events in three petitions; every command is taken, but for those that must be refused."""
     await _said(
         database,
@@ -126,16 +129,16 @@ def _withdrawing(petition: str, signer: str, nth: int = 0) -> Command:
     return WithdrawSignature(petition, fixed_uuid(f"{petition}/{signer}/{nth}"), None, False)
 
 
-async def _said(database: LedgerDatabase, role: Role, actor: str, *commands: Command) -> None:
+async def _said(database: "LedgerDatabase", role: Role, actor: str, *commands: Command) -> None:
     outcomes = await _submit(database, role, actor, commands)
     assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes
 
 
-async def _imported(database: LedgerDatabase, *commands: Command) -> None:
+async def _imported(database: "LedgerDatabase", *commands: Command) -> None:
     await _said(database, "ledger_admin", FILE, *commands)
 
 
-async def _submit(database: LedgerDatabase, role: Role, actor: str, commands: Sequence[Command]) -> list[Outcome]:
+async def _submit(database: "LedgerDatabase", role: Role, actor: str, commands: Sequence[Command]) -> list[Outcome]:
     async with Writer(lambda: database.connect(role), role, SOURCE) as writer:
         if actor != FILE:
             return await writer.submit_all([Submission(command, actor) for command in commands])

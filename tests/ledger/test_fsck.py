@@ -17,7 +17,7 @@ from schemas.events import AcceptanceChanged, Fact, SignatureInvalidated
 from schemas.findings import Findings
 from schemas.ids import Position, Version
 from tests.conftest import LedgerDatabase
-from tests.filling import BRIDGE, LIBRARY, fill
+from tests.filling import BRIDGE, LIBRARY
 from tests.histories import BEGINNING, History, fixed_uuid, histories, opening, signing, token_of
 
 
@@ -112,15 +112,14 @@ async def test_an_empty_ledger_is_clean(ledger_database: LedgerDatabase) -> None
     assert list(await audited(ledger_database, deep=True)) == []
 
 
-async def test_a_ledger_that_nobody_meddled_with_is_clean(ledger_database: LedgerDatabase) -> None:
+async def test_a_ledger_that_nobody_meddled_with_is_clean(filled_database: LedgerDatabase) -> None:
     """If every event came through the writer, then neither audit finds anything, and the deep one saw all of them."""
-    await fill(ledger_database)
     seen: list[tuple[int, int]] = []
-    connection = await ledger_database.connect("ledger_backup")
+    connection = await filled_database.connect("ledger_backup")
     findings = await fsck(connection, deep=True, progress=lambda done, of: seen.append((done, of)))
     assert list(findings) == []
-    assert seen[-1] == (await last(ledger_database),) * 2
-    assert list(await audited(ledger_database, deep=False)) == []
+    assert seen[-1] == (await last(filled_database),) * 2
+    assert list(await audited(filled_database, deep=False)) == []
 
 
 def test_of_many_findings_the_first_are_kept_and_all_are_counted() -> None:
@@ -175,53 +174,49 @@ def test_folding_gives_what_deciding_wrote(history: History) -> None:
 
 
 @pytest.mark.parametrize("where", ["early", "last of its petition", "last of the log"])
-async def test_a_changed_byte_is_found_at_its_event(ledger_database: LedgerDatabase, where: str) -> None:
+async def test_a_changed_byte_is_found_at_its_event(filled_database: LedgerDatabase, where: str) -> None:
     """If a byte of a leaf was changed, then even the shallow audit finds it there."""
-    await fill(ledger_database)
     position = {
         "early": 2,
-        "last of its petition": await last(ledger_database, BRIDGE),
-        "last of the log": await last(ledger_database),
+        "last of its petition": await last(filled_database, BRIDGE),
+        "last of the log": await last(filled_database),
     }[where]
-    leaf = await changed(ledger_database, position, b'"specversion":"1.0"', b'"specversion":"1.1"')
-    await as_nobody_may(ledger_database, REPLACE_LEAF, position, leaf)
-    findings = await audited(ledger_database, deep=False)
+    leaf = await changed(filled_database, position, b'"specversion":"1.0"', b'"specversion":"1.1"')
+    await as_nobody_may(filled_database, REPLACE_LEAF, position, leaf)
+    findings = await audited(filled_database, deep=False)
     assert findings.by_rule == {"leaf-hash": 1}
     assert positions(findings, "leaf-hash") == [position]
-    assert (await audited(ledger_database, deep=True)).first("leaf-form") is not None
+    assert (await audited(filled_database, deep=True)).first("leaf-form") is not None
 
 
-async def test_a_changed_byte_whose_hash_was_redone_is_found_at_its_event(ledger_database: LedgerDatabase) -> None:
+async def test_a_changed_byte_whose_hash_was_redone_is_found_at_its_event(filled_database: LedgerDatabase) -> None:
     """If a leaf says something else, and its hash goes with it, then the event after it betrays it."""
-    await fill(ledger_database)
-    position = await first(ledger_database, "update.posted.v1")
-    leaf = await changed(ledger_database, position, b"We wrote", b"We spoke")
-    await as_nobody_may(ledger_database, REPLACE_LEAF_AND_HASH, position, leaf)
-    assert not await audited(ledger_database, deep=False)
-    findings = await audited(ledger_database, deep=True)
+    position = await first(filled_database, "update.posted.v1")
+    leaf = await changed(filled_database, position, b"We wrote", b"We spoke")
+    await as_nobody_may(filled_database, REPLACE_LEAF_AND_HASH, position, leaf)
+    assert not await audited(filled_database, deep=False)
+    findings = await audited(filled_database, deep=True)
     assert findings.by_rule == {"chain": 1}
     assert positions(findings, "chain") == [position]
 
 
-async def test_a_changed_last_event_whose_hash_was_redone_is_found(ledger_database: LedgerDatabase) -> None:
+async def test_a_changed_last_event_whose_hash_was_redone_is_found(filled_database: LedgerDatabase) -> None:
     """If it is the last one of its petition, with nothing after it, then the petition's state betrays it."""
-    await fill(ledger_database)
-    position = await last(ledger_database, BRIDGE)
-    leaf = await changed(ledger_database, position, b'"skipped":0', b'"skipped":1')
-    await as_nobody_may(ledger_database, REPLACE_LEAF_AND_HASH, position, leaf)
+    position = await last(filled_database, BRIDGE)
+    leaf = await changed(filled_database, position, b'"skipped":0', b'"skipped":1')
+    await as_nobody_may(filled_database, REPLACE_LEAF_AND_HASH, position, leaf)
     for deep, rules in ((False, ["petition-state"]), (True, ["petition-state", "petition-row", "correction"])):
-        findings = await audited(ledger_database, deep=deep)
+        findings = await audited(filled_database, deep=deep)
         for rule in rules:
             assert positions(findings, rule) == [position]
 
 
-async def test_a_leaf_that_says_less_than_its_columns_is_found(ledger_database: LedgerDatabase) -> None:
+async def test_a_leaf_that_says_less_than_its_columns_is_found(filled_database: LedgerDatabase) -> None:
     """If a leaf takes a signature's confirmation back, then columns and state differ from what the leaves make."""
-    await fill(ledger_database)
-    position = await first(ledger_database, "signature.recorded.v1")
-    leaf = await changed(ledger_database, position, b'"confirmed":true', b'"confirmed":false')
-    await as_nobody_may(ledger_database, REPLACE_LEAF_AND_HASH, position, leaf)
-    findings = await audited(ledger_database, deep=True)
+    position = await first(filled_database, "signature.recorded.v1")
+    leaf = await changed(filled_database, position, b'"confirmed":true', b'"confirmed":false')
+    await as_nobody_may(filled_database, REPLACE_LEAF_AND_HASH, position, leaf)
+    findings = await audited(filled_database, deep=True)
     assert positions(findings, "columns")[0] == position
     assert positions(findings, "chain") == [position]
     wrong = findings.first("columns")
@@ -230,100 +225,92 @@ async def test_a_leaf_that_says_less_than_its_columns_is_found(ledger_database: 
 
 
 @pytest.mark.parametrize("leaf", [b"{}", b"\xff\xfe", b"[1e999]", b'{"a":' * 3000, b'{"id":"00000000000000000005"}'])
-async def test_a_leaf_that_is_no_event_is_a_finding_and_no_error(ledger_database: LedgerDatabase, leaf: bytes) -> None:
+async def test_a_leaf_that_is_no_event_is_a_finding_and_no_error(filled_database: LedgerDatabase, leaf: bytes) -> None:
     """If a leaf cannot be read at all, then that is said once, and the rest of the log is still audited."""
-    await fill(ledger_database)
-    await as_nobody_may(ledger_database, REPLACE_LEAF_AND_HASH, 5, leaf)
+    await as_nobody_may(filled_database, REPLACE_LEAF_AND_HASH, 5, leaf)
     await as_nobody_may(
-        ledger_database,
+        filled_database,
         "UPDATE ledger.events SET country = 'XX' WHERE position = $1",
-        at := await first(ledger_database, "signature.recorded.v1", BRIDGE),
+        at := await first(filled_database, "signature.recorded.v1", BRIDGE),
     )
-    findings = await audited(ledger_database, deep=True)
+    findings = await audited(filled_database, deep=True)
     assert positions(findings, "leaf-form") == [5]
     assert positions(findings, "columns") == [at]
 
 
-async def test_a_deleted_tail_is_found_by_the_head(ledger_database: LedgerDatabase) -> None:
+async def test_a_deleted_tail_is_found_by_the_head(filled_database: LedgerDatabase) -> None:
     """If the last events are gone, then the head misses them, from the first one that is gone."""
-    await fill(ledger_database)
-    size = await last(ledger_database)
-    await as_nobody_may(ledger_database, "DELETE FROM ledger.events WHERE position > $1", size - 3)
-    findings = await audited(ledger_database, deep=False)
+    size = await last(filled_database)
+    await as_nobody_may(filled_database, "DELETE FROM ledger.events WHERE position > $1", size - 3)
+    findings = await audited(filled_database, deep=False)
     assert positions(findings, "head") == [size - 2]
 
 
 @pytest.mark.parametrize("gone", [1, 5, 6, 20])
-async def test_a_deleted_tail_is_found_though_the_head_was_put_back(ledger_database: LedgerDatabase, gone: int) -> None:
+async def test_a_deleted_tail_is_found_though_the_head_was_put_back(filled_database: LedgerDatabase, gone: int) -> None:
     """If the head goes back with the tail, then the state remembers what is gone."""
-    await fill(ledger_database)
-    size = await last(ledger_database)
-    await as_nobody_may(ledger_database, "DELETE FROM ledger.events WHERE position > $1", size - gone)
-    await ledger_database.superuser.execute(
+    size = await last(filled_database)
+    await as_nobody_may(filled_database, "DELETE FROM ledger.events WHERE position > $1", size - gone)
+    await filled_database.superuser.execute(
         "UPDATE ledger.head SET (position, recorded) ="
         " (SELECT position, recorded FROM ledger.events ORDER BY position DESC LIMIT 1)"
     )
-    findings = await audited(ledger_database, deep=False)
+    findings = await audited(filled_database, deep=False)
     assert "head" not in findings.by_rule
     assert positions(findings, "petition-state")[0] == size - gone + 1
-    assert positions(await audited(ledger_database, deep=True), "petition-row")
+    assert positions(await audited(filled_database, deep=True), "petition-row")
 
 
-async def test_a_missing_event_in_the_middle_is_found_where_it_was(ledger_database: LedgerDatabase) -> None:
+async def test_a_missing_event_in_the_middle_is_found_where_it_was(filled_database: LedgerDatabase) -> None:
     """If an event was taken out of the log, then its position and its version are missing."""
-    await fill(ledger_database)
-    await as_nobody_may(ledger_database, "DELETE FROM ledger.events WHERE position = 9")
-    findings = await audited(ledger_database, deep=True)
+    await as_nobody_may(filled_database, "DELETE FROM ledger.events WHERE position = 9")
+    findings = await audited(filled_database, deep=True)
     assert positions(findings, "positions-dense") == [9]
     assert positions(findings, "versions-dense") == [10]
 
 
 @pytest.mark.parametrize("pair", [(6, 7), (9, 37), (56, 57)])
-async def test_a_swapped_pair_is_found_at_both_places(ledger_database: LedgerDatabase, pair: tuple[int, int]) -> None:
+async def test_a_swapped_pair_is_found_at_both_places(filled_database: LedgerDatabase, pair: tuple[int, int]) -> None:
     """If two leaves changed places, hashes and all, then neither stands where it says."""
-    await fill(ledger_database)
     low, high = pair
     await as_nobody_may(
-        ledger_database,
+        filled_database,
         "UPDATE ledger.events e SET leaf = o.leaf, leaf_hash = o.leaf_hash FROM ledger.events o"
         " WHERE (e.position, o.position) IN (($1, $2), ($2, $1))",
         low,
         high,
     )
     for deep in (False, True):
-        assert positions(await audited(ledger_database, deep=deep), "leaf-position") == [low, high]
+        assert positions(await audited(filled_database, deep=deep), "leaf-position") == [low, high]
 
 
 @pytest.mark.parametrize("deep", [False, True])
-async def test_a_wrong_count_after_is_found_once(ledger_database: LedgerDatabase, deep: bool) -> None:
+async def test_a_wrong_count_after_is_found_once(filled_database: LedgerDatabase, deep: bool) -> None:
     """If one count is not the sum of the deltas so far, then it is found there, and nowhere else."""
-    await fill(ledger_database)
-    await as_nobody_may(ledger_database, "UPDATE ledger.events SET count_after = count_after + 1 WHERE position = 9")
-    findings = await audited(ledger_database, deep=deep)
+    await as_nobody_may(filled_database, "UPDATE ledger.events SET count_after = count_after + 1 WHERE position = 9")
+    findings = await audited(filled_database, deep=deep)
     assert findings.by_rule == {"running-count": 1, **({"columns": 1} if deep else {})}
     assert positions(findings, "running-count") == [9]
 
 
-async def test_a_delta_that_moves_every_later_count_is_found_once(ledger_database: LedgerDatabase) -> None:
+async def test_a_delta_that_moves_every_later_count_is_found_once(filled_database: LedgerDatabase) -> None:
     """If a delta was changed and nothing else, then the sum is off from there on, which is said where it begins."""
-    await fill(ledger_database)
-    await as_nobody_may(ledger_database, "UPDATE ledger.events SET delta = 0 WHERE position = 9")
-    findings = await audited(ledger_database, deep=False)
+    await as_nobody_may(filled_database, "UPDATE ledger.events SET delta = 0 WHERE position = 9")
+    findings = await audited(filled_database, deep=False)
     assert positions(findings, "running-count") == [9]
 
 
-async def test_values_beyond_all_bounds_are_findings_and_no_errors(ledger_database: LedgerDatabase) -> None:
+async def test_values_beyond_all_bounds_are_findings_and_no_errors(filled_database: LedgerDatabase) -> None:
     """If columns hold what no ledger could have written, then the audit says so and goes on."""
-    await fill(ledger_database)
     await as_nobody_may(
-        ledger_database,
+        filled_database,
         "UPDATE ledger.events SET count_after = 9223372036854775807, delta = -9223372036854775807,"
         " effective = 'infinity', answers = '[1e400]' WHERE position = 9",
     )
-    await ledger_database.superuser.execute(
+    await filled_database.superuser.execute(
         "UPDATE ledger.petitions SET observed_at = '200000-01-01Z', acceptances = '[1e400]' WHERE basis = 'observed'"
     )
-    findings = await audited(ledger_database, deep=True)
+    findings = await audited(filled_database, deep=True)
     for rule in ("running-count", "delta-of-type", "times", "columns", "petition-row"):
         assert findings.first(rule) is not None, rule
 
@@ -381,12 +368,11 @@ async def test_values_beyond_all_bounds_are_findings_and_no_errors(ledger_databa
     ],
 )
 async def test_meddling_with_state_is_found(
-    ledger_database: LedgerDatabase, statement: str, shallow: str | None, deep: str
+    filled_database: LedgerDatabase, statement: str, shallow: str | None, deep: str
 ) -> None:
     """If state, or what guards the log, was changed behind the ledger's back, then an audit says which rule broke."""
-    await fill(ledger_database)
-    await ledger_database.superuser.execute(statement)
-    shallowly, deeply = [await audited(ledger_database, deep=each) for each in (False, True)]
+    await filled_database.superuser.execute(statement)
+    shallowly, deeply = [await audited(filled_database, deep=each) for each in (False, True)]
     if shallow is not None:
         assert shallowly.first(shallow) is not None
     assert deeply.first(deep) is not None

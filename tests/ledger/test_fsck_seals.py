@@ -9,7 +9,6 @@ from ledger import resealing
 from ledger.fsck import fsck
 from schemas.findings import Findings
 from tests.conftest import LedgerDatabase
-from tests.filling import fill
 from tests.ledger.sealed_logs import grow, sealed, shown
 
 SIZES = (1, 7, 20, 40)
@@ -21,7 +20,6 @@ async def audited(database: LedgerDatabase, *, deep: bool) -> Findings:
 
 async def filled(database: LedgerDatabase, directory: Path) -> int:
     """A real ledger, sealed at some sizes and shown at its end; how long it is."""
-    await fill(database)
     for size in SIZES:
         await sealed(database, upto=size)
     await shown(database, directory)
@@ -46,27 +44,27 @@ async def tamper(database: LedgerDatabase, statement: str) -> None:
 
 @pytest.mark.parametrize("at_once", [1, 5, 2_048])
 async def test_a_sealed_ledger_is_clean(
-    ledger_database: LedgerDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+    filled_database: LedgerDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     """If nobody meddled, then neither audit finds anything, also where the log has grown since it was sealed."""
     monkeypatch.setattr(resealing, "AT_ONCE", at_once)
-    await filled(ledger_database, tmp_path)
-    assert list(await audited(ledger_database, deep=False)) == []
-    assert list(await audited(ledger_database, deep=True)) == []
+    await filled(filled_database, tmp_path)
+    assert list(await audited(filled_database, deep=False)) == []
+    assert list(await audited(filled_database, deep=True)) == []
 
 
-async def test_a_changed_leaf_is_found_between_two_sizes(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
+async def test_a_changed_leaf_is_found_between_two_sizes(filled_database: LedgerDatabase, tmp_path: Path) -> None:
     """If a leaf, its hash and every row that it makes are other ones, then the first head whose root is not that of the
     leaves says where: behind the size up to which all is as it was sealed."""
-    await filled(ledger_database, tmp_path)
+    await filled(filled_database, tmp_path)
     statement = (
         "UPDATE ledger.events SET leaf = l.leaf, leaf_hash = sha256('\\x00'::bytea || l.leaf)"
         " FROM (SELECT convert_to(replace(convert_from(leaf, 'UTF8'), 'site:9c1e04', 'site:9c1e05'), 'UTF8') AS leaf"
         " FROM ledger.events WHERE position = 12) AS l WHERE position = 12"
     )
-    await tamper(ledger_database, statement)
-    assert list(await audited(ledger_database, deep=False)) == []
-    found = (await audited(ledger_database, deep=True)).first("sealed-root")
+    await tamper(filled_database, statement)
+    assert list(await audited(filled_database, deep=False)) == []
+    found = (await audited(filled_database, deep=True)).first("sealed-root")
     assert found is not None
     assert found.position == 8
     assert found.message.startswith("the first 20 events have another root")
@@ -92,7 +90,7 @@ async def test_a_changed_leaf_is_found_between_two_sizes(ledger_database: Ledger
     ],
 )
 async def test_a_seal_that_was_changed_is_found(
-    ledger_database: LedgerDatabase,
+    filled_database: LedgerDatabase,
     tmp_path: Path,
     statement: str,
     rule: str | None,
@@ -101,10 +99,10 @@ async def test_a_seal_that_was_changed_is_found(
 ) -> None:
     """If a head, a note or a subtree is another one than it was, or what it covers is gone, then that is found, as far
     as it can be without the leaves by the shallow audit too."""
-    size = await filled(ledger_database, tmp_path)
-    await tamper(ledger_database, statement)
+    size = await filled(filled_database, tmp_path)
+    await tamper(filled_database, statement)
     for deep in (False, True):
-        findings = await audited(ledger_database, deep=deep)
+        findings = await audited(filled_database, deep=deep)
         if rule is None:
             assert list(findings) == []
             continue

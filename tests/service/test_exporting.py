@@ -29,7 +29,7 @@ from service.mirroring import mirror
 from service.sealing import seal_and_publish
 from service.settings import Settings
 from tests.conftest import DatabaseServer, LedgerDatabase
-from tests.filling import ADMIN, LIBRARY, fill
+from tests.filling import ADMIN, LIBRARY
 from tests.histories import SOURCE, History, histories, opening, store
 from tests.ledger.laying import content
 from tests.service.http.porch import another_database, served
@@ -60,13 +60,12 @@ async def open_another(database: LedgerDatabase, petition: str) -> None:
         await writer.submit(Submission(opening(petition), ADMIN))
 
 
-async def test_an_export_verifies_clean_and_covers_every_event(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
+async def test_an_export_verifies_clean_and_covers_every_event(filled_database: LedgerDatabase, tmp_path: Path) -> None:
     """If a ledger is exported, then nothing is found in the bundle, and its leaves are all that was committed."""
-    await fill(ledger_database)
-    laid = await exported(ledger_database, tmp_path)
+    laid = await exported(filled_database, tmp_path)
     report = checked(laid)
     assert report.findings == []
-    reader = await ledger_database.connect("ledger_reader")
+    reader = await filled_database.connect("ledger_reader")
     committed = [leaf async for leaf in leaves(reader, upto=laid.head.size)]
     assert await reader.fetchval("SELECT position FROM ledger.head") == laid.head.size
     assert list(Bundle.find(laid.directory).leaves()) == committed
@@ -77,10 +76,9 @@ async def test_an_export_verifies_clean_and_covers_every_event(ledger_database: 
     assert (manifest["origin"], manifest["size"], manifest["vkeys"]) == (SOURCE, laid.head.size, list(laid.vkeys))
 
 
-async def test_what_it_claims_is_the_fold_of_its_leaves(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
+async def test_what_it_claims_is_the_fold_of_its_leaves(filled_database: LedgerDatabase, tmp_path: Path) -> None:
     """If the claims of a bundle are read, then they are what a replay of its leaves gives."""
-    await fill(ledger_database)
-    laid = await exported(ledger_database, tmp_path)
+    laid = await exported(filled_database, tmp_path)
     folded = replay(Bundle.find(laid.directory).leaves())["projections"]
     for name, rows in folded.items():
         claimed = json.loads((laid.directory / "projections" / f"{name}.json").read_bytes())
@@ -88,45 +86,42 @@ async def test_what_it_claims_is_the_fold_of_its_leaves(ledger_database: LedgerD
         assert claimed["as_of_position"] == laid.head.size
 
 
-async def test_again_into_the_same_directory_adds_what_is_new(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
+async def test_again_into_the_same_directory_adds_what_is_new(filled_database: LedgerDatabase, tmp_path: Path) -> None:
     """If more was recorded, then the next export has it and continues the head before, whose partial tiles go."""
-    await fill(ledger_database)
-    first = await exported(ledger_database, tmp_path)
+    first = await exported(filled_database, tmp_path)
     kept = (first.directory / "checkpoint").read_bytes()
-    await open_another(ledger_database, "another")
-    second = await exported(ledger_database, tmp_path)
+    await open_another(filled_database, "another")
+    second = await exported(filled_database, tmp_path)
     assert second.head.size == first.head.size + 1
     assert checked(second, since=kept).findings == []
     assert (first.removed, second.removed) == (0, 2)
     notes = list(Bundle.find(second.directory).notes())
     assert [read_head(note).size for note in notes] == [first.head.size, second.head.size]
     before = content(second.directory)
-    third = await exported(ledger_database, tmp_path)
+    third = await exported(filled_database, tmp_path)
     after = content(third.directory)
     assert before.pop("manifest.json") != after.pop("manifest.json"), "it says when it was made"
     assert before == after
 
 
 async def test_a_bundle_that_grew_is_the_one_that_is_made_at_once(
-    ledger_database: LedgerDatabase, tmp_path: Path
+    filled_database: LedgerDatabase, tmp_path: Path
 ) -> None:
     """If one bundle was brought up to date and another one made anew, then they are the same but for the manifest."""
-    await fill(ledger_database)
-    await exported(ledger_database, tmp_path)
-    await open_another(ledger_database, "another")
-    grown = content((await exported(ledger_database, tmp_path)).directory)
-    anew = content((await exported(ledger_database, tmp_path, tmp_path / "anew")).directory)
+    await exported(filled_database, tmp_path)
+    await open_another(filled_database, "another")
+    grown = content((await exported(filled_database, tmp_path)).directory)
+    anew = content((await exported(filled_database, tmp_path, tmp_path / "anew")).directory)
     del grown["manifest.json"], anew["manifest.json"]
     assert grown == anew
 
 
-async def test_an_export_beside_a_sealer_is_of_one_head(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
+async def test_an_export_beside_a_sealer_is_of_one_head(filled_database: LedgerDatabase, tmp_path: Path) -> None:
     """If events are recorded and sealed all the time, then each export is still whole, and later ones continue it."""
-    await fill(ledger_database)
-    ledger, settings = ledger_of(ledger_database, tmp_path), Settings(home=tmp_path)
-    async with moving(ledger_database, ledger, settings):
+    ledger, settings = ledger_of(filled_database, tmp_path), Settings(home=tmp_path)
+    async with moving(filled_database, ledger, settings):
         for _ in range(3):
-            laid = await exported(ledger_database, tmp_path)
+            laid = await exported(filled_database, tmp_path)
             assert checked(laid).findings == []
 
 
@@ -138,15 +133,14 @@ async def test_nothing_recorded_is_nothing_to_export(ledger_database: LedgerData
 
 
 async def test_a_directory_of_somebody_else_is_refused_before_anything_is_sealed(
-    ledger_database: LedgerDatabase, tmp_path: Path
+    filled_database: LedgerDatabase, tmp_path: Path
 ) -> None:
     """If the directory holds something else, then nothing is sealed or written."""
-    await fill(ledger_database)
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "holiday.jpg").write_bytes(b"")
     with pytest.raises(NotOurs, match=r"holiday\.jpg"):
-        await exported(ledger_database, tmp_path)
-    assert await published(await ledger_database.connect("ledger_reader")) == []
+        await exported(filled_database, tmp_path)
+    assert await published(await filled_database.connect("ledger_reader")) == []
     assert content(tmp_path / "bundle") == {"holiday.jpg": b""}
 
 
@@ -159,33 +153,31 @@ async def test_a_directory_of_somebody_else_is_refused_before_anything_is_sealed
     ids=["with its hash", "alone"],
 )
 async def test_a_log_that_was_edited_is_exported_no_further(
-    ledger_database: LedgerDatabase, tmp_path: Path, edited: str, refusal: type[Exception]
+    filled_database: LedgerDatabase, tmp_path: Path, edited: str, refusal: type[Exception]
 ) -> None:
     """If a superuser changed an event that was sealed, then no bundle is made of it, and the one before stays."""
-    await fill(ledger_database)
-    laid = await exported(ledger_database, tmp_path)
+    laid = await exported(filled_database, tmp_path)
     before = content(laid.directory)
     for statement in (
         "ALTER TABLE ledger.events DISABLE TRIGGER USER",
         "ALTER TABLE ledger.events DROP CONSTRAINT IF EXISTS events_check1",
         f"UPDATE ledger.events SET {edited} WHERE position = 3",  # noqa: S608 - one of the two above
     ):
-        await ledger_database.superuser.execute(statement)
+        await filled_database.superuser.execute(statement)
     with pytest.raises(refusal):
-        await exported(ledger_database, tmp_path, tmp_path / "anew")
+        await exported(filled_database, tmp_path, tmp_path / "anew")
     assert not (tmp_path / "anew").exists()
     assert content(laid.directory) == before
 
 
 async def test_after_a_rotation_it_verifies_with_both_keys_and_with_the_old_one(
-    ledger_database: LedgerDatabase, tmp_path: Path
+    filled_database: LedgerDatabase, tmp_path: Path
 ) -> None:
     """If the sealing key was rotated between two exports, then all its keys are told, and the old one still does."""
-    await fill(ledger_database)
-    (before,) = (await exported(ledger_database, tmp_path)).vkeys
+    (before,) = (await exported(filled_database, tmp_path)).vkeys
     rotate_sealing_key(tmp_path / "seal.key", SOURCE)
-    await open_another(ledger_database, "another")
-    laid = await exported(ledger_database, tmp_path)
+    await open_another(filled_database, "another")
+    laid = await exported(filled_database, tmp_path)
     new, old = laid.vkeys
     assert old == before
     assert laid.keys() == f"--vkey {new} --vkey {old}"
@@ -194,27 +186,25 @@ async def test_after_a_rotation_it_verifies_with_both_keys_and_with_the_old_one(
     assert {found.where for found in verify(laid.directory, [new]).findings} == {"checkpoints, note 1"}
 
 
-async def test_a_key_that_is_lost_is_said_to_be(ledger_database: LedgerDatabase, tmp_path: Path) -> None:
+async def test_a_key_that_is_lost_is_said_to_be(filled_database: LedgerDatabase, tmp_path: Path) -> None:
     """If the sealing key is gone, then the export is not available, and nothing is made."""
-    await fill(ledger_database)
-    await exported(ledger_database, tmp_path)
+    await exported(filled_database, tmp_path)
     (tmp_path / "seal.key").unlink()
-    await open_another(ledger_database, "another")
+    await open_another(filled_database, "another")
     with pytest.raises(Unavailable):
-        await exported(ledger_database, tmp_path, tmp_path / "anew")
+        await exported(filled_database, tmp_path, tmp_path / "anew")
     assert not (tmp_path / "anew").exists()
 
 
 async def test_what_the_head_covers_is_read_in_pages(
-    ledger_database: LedgerDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled_database: LedgerDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If there are more leaves than are held at once, then the bundle is the same, and progress is told."""
-    await fill(ledger_database)
-    laid = await exported(ledger_database, tmp_path)
+    laid = await exported(filled_database, tmp_path)
     monkeypatch.setattr(exporting, "AT_ONCE", 7)
     told: list[tuple[int, int]] = []
     again = await export(
-        ledger_of(ledger_database, tmp_path),
+        ledger_of(filled_database, tmp_path),
         Settings(home=tmp_path),
         tmp_path / "again",
         progress=lambda done, total: told.append((done, total)),

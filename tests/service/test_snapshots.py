@@ -20,18 +20,17 @@ from projections.rebuild import rebuild
 from schemas.commands import Accepted, ChangeAcceptance, Submission
 from service.snapshots import Snapshots, _Petitions
 from tests.conftest import LedgerDatabase
-from tests.filling import ADMIN, BRIDGE, LIBRARY, PAGE, SITE, fill
+from tests.filling import ADMIN, BRIDGE, LIBRARY, PAGE, SITE
 from tests.histories import SOURCE, opening, signing
 
 PATIENCE = 10.0
 
 
 @pytest.fixture
-async def filled(ledger_database: LedgerDatabase) -> LedgerDatabase:
+async def filled(filled_database: LedgerDatabase) -> LedgerDatabase:
     """Three petitions, folded."""
-    await fill(ledger_database)
-    await catch_up(await ledger_database.connect("ledger_projector"))
-    return ledger_database
+    await catch_up(await filled_database.connect("ledger_projector"))
+    return filled_database
 
 
 def reader(database: LedgerDatabase) -> Callable[[], Awaitable[Connection]]:

@@ -16,7 +16,7 @@ from schemas.campaign_views import CorrectionsView
 from schemas.views import ClaimView, DriftView
 from service.http.audit import BATCH
 from tests.conftest import LedgerDatabase
-from tests.filling import BRIDGE, LIBRARY, PAGE, fill
+from tests.filling import BRIDGE, LIBRARY, PAGE
 from tests.histories import History, correcting, fixed_uuid, opening, signing, store
 from tests.service.http.porch import Porch, served
 
@@ -24,10 +24,9 @@ ALL = (LIBRARY, BRIDGE, PAGE)
 
 
 @pytest.fixture
-async def porch(ledger_database: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Porch]:
+async def porch(filled_database: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Porch]:
     """Three petitions, folded and served."""
-    await fill(ledger_database)
-    async with served(ledger_database, tmp_path) as porch:
+    async with served(filled_database, tmp_path) as porch:
         await porch.project()
         yield porch
 

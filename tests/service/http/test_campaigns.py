@@ -27,7 +27,7 @@ from schemas.instants import parse_instant
 from schemas.views import CountView, HistoryView
 from service.http import campaigns
 from tests.conftest import DatabaseServer, LedgerDatabase
-from tests.filling import BRIDGE, LIBRARY, PAGE, fill
+from tests.filling import BRIDGE, LIBRARY, PAGE
 from tests.histories import History, fixed_uuid, histories, opening, signing, store
 from tests.service.http.porch import Porch, another_database, served, until
 
@@ -40,12 +40,11 @@ UK_ATTRIBUTES = {
 
 
 @pytest.fixture
-async def porch(ledger_database: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Porch]:
+async def porch(filled_database: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Porch]:
     """Three petitions, folded and served, with names for two regions."""
     regions = tmp_path / "regions.json"
     regions.write_text('{"W7": {"name": "Ealing Southern", "population": 98000}}', encoding="utf-8")
-    await fill(ledger_database)
-    async with served(ledger_database, tmp_path, regions_file=regions) as porch:
+    async with served(filled_database, tmp_path, regions_file=regions) as porch:
         await porch.project()
         yield porch
 

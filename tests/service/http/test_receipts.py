@@ -14,17 +14,16 @@ from ledger.tree_head import VerifierKey, parse_vkey
 from schemas.canonical import to_base64
 from service.signing import receipt_path
 from tests.conftest import LedgerDatabase
-from tests.filling import BRIDGE, LIBRARY, PAGE, SIGNED, fill
+from tests.filling import BRIDGE, LIBRARY, PAGE, SIGNED
 from tests.histories import fixed_uuid, opening, signing
 from tests.ledger.sealed_logs import shown
 from tests.service.http.porch import Porch, served
 
 
 @pytest.fixture
-async def porch(ledger_database: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Porch]:
+async def porch(filled_database: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Porch]:
     """Three petitions, folded, served and published."""
-    await fill(ledger_database)
-    async with served(ledger_database, tmp_path, acquire_timeout=10) as porch:
+    async with served(filled_database, tmp_path, acquire_timeout=10) as porch:
         await porch.project()
         await publish(porch)
         yield porch

@@ -13,17 +13,16 @@ from projections.sealed import advance
 from schemas.log_views import ProjectionView
 from service.http import reading, sealed_projections
 from tests.conftest import LedgerDatabase
-from tests.filling import LIBRARY, fill
+from tests.filling import LIBRARY
 from tests.histories import signing
 from tests.ledger.sealed_logs import shown
 from tests.service.http.porch import PATIENCE, Porch, served, until
 
 
 @pytest.fixture
-async def porch(ledger_database: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Porch]:
+async def porch(filled_database: LedgerDatabase, tmp_path: Path) -> AsyncIterator[Porch]:
     """Three petitions, folded and served."""
-    await fill(ledger_database)
-    async with served(ledger_database, tmp_path, acquire_timeout=10) as porch:
+    async with served(filled_database, tmp_path, acquire_timeout=10) as porch:
         await porch.project()
         yield porch
 
