@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.events import Approval, CorrectionKind, Count, Id, Instant, OrdinalFrom1, Reason, Sha256Hex
+from schemas.events import Approval, CorrectionKind, Count, ErasureMode, Id, Instant, OrdinalFrom1, Reason, Sha256Hex
 
 SignatureStateName = Literal["pending", "standing", "withdrawn", "invalidated"]
 
@@ -258,6 +258,26 @@ class SubjectAnswer(_Answer):
     """What is held of a person, in every petition that the credential is for; by position."""
 
     signatures: tuple[HeldSignature, ...]
+
+
+class ErasureAnswer(_Answer):
+    """A signer was erased, now or before. `signatures` are all of hers in the petition, `position` and `version` those
+    of the last event of the erasure; `mode` says whether the count lost her signature or keeps it."""
+
+    petition: str
+    mode: ErasureMode
+    signatures: tuple[Id, ...]
+    position: OrdinalFrom1
+    version: OrdinalFrom1
+
+
+class AmendmentAnswer(_Answer):
+    """A signature as it stands, and where the log says that it was amended."""
+
+    signature: Id
+    position: OrdinalFrom1
+    version: OrdinalFrom1
+    state: SignatureStateName
 
 
 class OpenedLeaf(_Answer):

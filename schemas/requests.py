@@ -109,6 +109,14 @@ class Signer(_Request):
         return self
 
 
+class AmendedSigner(_Request):
+    """A person, by an address, as it should have been from the beginning."""
+
+    email: EmailText
+    name: Named | None = None
+    postcode: Annotated[Seen, Field(min_length=1, max_length=32)] | None = None
+
+
 class SigningOrganisation(_Request):
     """An organisation. Its name and its reference (the resolution by which it signs) are public, in the log."""
 
@@ -412,6 +420,41 @@ class SubjectRequest(_Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"email": "jane@example.org"}]})
 
     email: EmailText
+
+
+class ErasureRequest(_Request):
+    """`POST /erasures`: whose signatures in a petition end: of whom this one is, or who signed by this address."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["signature"], "properties": {"signature": _TEXT, "email": _NONE}},
+                {"required": ["email"], "properties": {"email": _TEXT, "signature": _NONE}},
+            ],
+            "examples": [
+                {"petition": "save-the-harbour", "signature": "01890a5d-ac96-774b-bcce-b302099a8057"},
+                {"petition": "save-the-harbour", "email": "jane@example.org"},
+            ],
+        }
+    )
+
+    petition: PetitionId
+    signature: Identifier | None = None
+    email: EmailText | None = None
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.signature is None) == (self.email is None):
+            raise ValueError("a signer is named by a signature or by an email")
+        return self
+
+
+class AmendmentRequest(_Request):
+    """`POST /petitions/{id}/signatures/{sid}/amendment`: who it was that signed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"signer": _SIGNATURES[0]["signer"]}]})
+
+    signer: AmendedSigner
 
 
 class OpeningsRequest(_Request):

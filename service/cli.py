@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from service.commandline import audit, correction, demo, imports, keys, petitions, questions, serve, tokens, upkeep
+from service.commandline import (
+    audit,
+    correction,
+    demo,
+    erasing,
+    imports,
+    keys,
+    petitions,
+    questions,
+    serve,
+    tokens,
+    upkeep,
+)
 
 app = typer.Typer(
     name="ledger",
@@ -22,6 +34,7 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(keys.app, name="keys")
 audit.register(app)
 demo.register(app)
+erasing.register(app)
 questions.register(app)
 serve.register(app)
 upkeep.register(app)

@@ -60,6 +60,8 @@ class Ledger:
     seal_key_file: Path | None = None
     """The present key that seals; None where nobody seals."""
     head_copy: Path | None = None
+    erasure_journal: Path | None = None
+    """Which signatures were erased; None where nobody erases."""
 
     async def connect(self, role: Role) -> Connection:
         """A connection in one role. Raises Unavailable."""
@@ -112,6 +114,7 @@ class Place:
         key_file = self.settings.vault_key_file or home / "keys" / "vault.key"
         seal_key_file = self.settings.seal_key_file or home / "keys" / "seal.key"
         head_copy = self.settings.head_copy or home / "head" / "checkpoint"
+        erasure_journal = self.settings.erasure_journal or home / "erasures.journal"
         try:
             if self.administrator is not None:
                 await self._prepare_embedded(say)
@@ -129,7 +132,7 @@ class Place:
             raise Unavailable("LEDGER_ORIGIN is printable ASCII without spaces and without `+`.")
         if fixed is not None and chosen != fixed:
             raise Unavailable(f"LEDGER_ORIGIN names another ledger: this one is {fixed}, for ever.")
-        yield Ledger(self.dsn, chosen, key_file, seal_key_file, head_copy)
+        yield Ledger(self.dsn, chosen, key_file, seal_key_file, head_copy, erasure_journal)
 
     async def _prepare_embedded(self, say: Say) -> None:
         assert self.administrator is not None

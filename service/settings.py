@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     head_copy: Path | None = Field(
         None, description="The newest sealed head outside the database. Default: head/checkpoint under LEDGER_HOME."
     )
+    erasure_journal: Path | None = Field(
+        None,
+        description="Which signatures were erased, outside the database and its backups. Default: erasures.journal"
+        " under LEDGER_HOME.",
+    )
     postgres_bin: Path | None = Field(
         None,
         validation_alias=AliasChoices("LEDGER_POSTGRES_BIN"),

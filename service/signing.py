@@ -25,8 +25,8 @@ from ledger.identity import (
 )
 from ledger.vault import Epoch, Opened, seal_identity
 from schemas.canonical import to_base64
-from schemas.commands import AnswerKey, Evidence, RecordSignature
-from schemas.requests import SignatureRequest
+from schemas.commands import AmendSignature, AnswerKey, Evidence, RecordSignature
+from schemas.requests import AmendedSigner, SignatureRequest
 
 SIGNER_REF_BYTES: Final = 16
 
@@ -95,6 +95,23 @@ def recording(
         evidence=_evidence(request, rules, identity),
     )
     return command, opened
+
+
+def amending(
+    request: AmendedSigner, rules: Rules, epoch: Epoch, signature: UUID, nonce: bytes, sealing: bytes
+) -> AmendSignature:
+    """The command that rectifies who signed. `nonce` and `sealing` are as in Fresh. Raises EmailRefused."""
+    identity = Email(request.email, request.name, request.postcode)
+    opened = Opened(nonce, canonical_pii(identity))
+    name = None if request.name is None else name_token(rules.key, request.name)
+    return AmendSignature(
+        petition=rules.petition,
+        signature=signature,
+        token=signer_token(rules.key, identity, rules.policy),
+        identity=seal_identity(epoch, signature, opened, sealing),
+        pii_commit=pii_commit(opened.nonce, opened.pii),
+        evidence=Evidence(None, None, email_domain(identity, rules.policy), name),
+    )
 
 
 def _evidence(request: SignatureRequest, rules: Rules, identity: Identity) -> Evidence | None:

@@ -14,11 +14,13 @@ from typing import Final
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from service.http import (
+    amending,
     audit,
     campaigns,
     comments,
     corrections,
     disclosing,
+    erasing,
     log,
     openapi,
     operation,
@@ -74,19 +76,8 @@ def build(
 
 def collected() -> tuple[Route, ...]:
     """The routes of every module."""
-    modules = (
-        campaigns,
-        audit,
-        log,
-        signing,
-        petitions,
-        corrections,
-        reviewing,
-        comments,
-        disclosing,
-        operation,
-        openapi,
-    )
+    deciding = (signing, amending, petitions, corrections, reviewing, comments, disclosing, erasing)
+    modules = (campaigns, audit, log, *deciding, operation, openapi)
     return tuple(route for module in modules for route in module.ROUTES)
 
 

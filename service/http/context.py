@@ -26,8 +26,8 @@ class Context:
     """One worker's wiring.
 
     `public`, `audit` and `desk` (what admins read) are pools of reader connections, apart from each other so that an
-    audit cannot starve the campaign sites, nor both of them an admin; `admin` and `desk` are None where the role does
-    not serve admins; `started` is of the monotonic clock, seconds.
+    audit cannot starve the campaign sites, nor both of them an admin; `admin`, `privacy` (who erases) and `desk` are
+    None where the role does not serve admins; `started` is of the monotonic clock, seconds.
     `rules` remembers what never changes about petitions; `epochs` are the keys that identities are sealed under.
     """
 
@@ -41,6 +41,7 @@ class Context:
     tokens: "Tokens"
     started: float
     desk: "asyncpg.Pool[Any] | None" = None
+    privacy: "Writer | None" = None
     rules: PetitionRules = field(default_factory=PetitionRules)
     epochs: Epochs = field(init=False)
 

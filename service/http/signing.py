@@ -142,7 +142,7 @@ async def _asked(
     fresh = Fresh(uuid7(), random(SIGNER_REF_BYTES), random(NONCE_BYTES), random(RANDOM_BYTES))
     made: tuple[RecordSignature, Opened] | None = None
     wrong: Invalid | None = None
-    epoch = _epoch(context)
+    epoch = newest_epoch(context)
     try:
         made = recording(body, rules, epoch, principal.actor, fresh)
     except EmailRefused as refusal:
@@ -158,7 +158,7 @@ async def _asked(
     return Asked(await keyed(context, submission, client_key, route=route, said=body.said()), opened)
 
 
-def _epoch(context: Context) -> Epoch:
+def newest_epoch(context: Context) -> Epoch:
     """The epoch of the vault to seal under. Raises Problem `unavailable`."""
     try:
         return context.epochs.newest()

@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 
 from service.database import Unavailable
+from service.erasing import look, settle
 from service.logging import configure
 from service.serving import listening
 from service.serving.following import following
@@ -44,6 +45,7 @@ async def serve(service: Service, announce: Callable[[str], None]) -> None:
     listening.raise_descriptor_limit()
     if sentences := await broken(service.ledger):
         raise Unavailable(" ".join(sentences))
+    await _settle_erasures(service)
     with listening.reserve(service.host, service.port) as reserved, _told_to_stop() as stopping:
         placed = replace(service, port=listening.port_of(reserved))
         address = listening.address_of(service.host, reserved)
@@ -51,6 +53,16 @@ async def serve(service: Service, announce: Callable[[str], None]) -> None:
         async with kept_alive(service.settings):
             await run(placed, stopping, lambda: announce(address))
     log.info("service.stopped")
+
+
+async def _settle_erasures(service: Service) -> None:
+    """Before anything is served: nobody who was erased stands in the database again, and nothing is left of anybody."""
+    if service.role == "public":
+        await look(service.ledger)
+        return
+    settled = await settle(service.ledger)
+    if any(settled):
+        log.info("service.erasures_settled", **settled._asdict())
 
 
 async def _alone(service: Service, stopping: asyncio.Event, announce: Callable[[], None]) -> None:

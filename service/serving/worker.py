@@ -89,10 +89,11 @@ async def _opened(service: Service) -> AsyncIterator[Context]:
         )
         audit = await opened.enter_async_context(_pool(ledger.dsn, chosen.audit_pool, chosen.audit_statement_timeout))
         signing = await opened.enter_async_context(_drained(writer("ledger_signing")))
-        admin = desk = None
+        admin = privacy = desk = None
         if service.role != "public":
             desk = await opened.enter_async_context(_pool(ledger.dsn, chosen.desk_pool, chosen.audit_statement_timeout))
             admin = await opened.enter_async_context(_drained(writer("ledger_admin")))
+            privacy = await opened.enter_async_context(_drained(writer("ledger_privacy")))
         tokens = await opened.enter_async_context(Tokens(lambda: connect(ledger.dsn, "ledger_signing")))
         snapshots = await opened.enter_async_context(
             Snapshots(
@@ -114,6 +115,7 @@ async def _opened(service: Service) -> AsyncIterator[Context]:
             tokens=tokens,
             started=time.monotonic(),
             desk=desk,
+            privacy=privacy,
         )
 
 

@@ -18,7 +18,18 @@ from ledger.writer import Writer
 from schemas.commands import Accepted, Command, Submission
 from service.credentials import Tokens
 from service.database import Ledger
-from service.http import audit, campaigns, comments, corrections, disclosing, petitions, reviewing, signing
+from service.http import (
+    amending,
+    audit,
+    campaigns,
+    comments,
+    corrections,
+    disclosing,
+    erasing,
+    petitions,
+    reviewing,
+    signing,
+)
 from service.http.app import build
 from service.http.context import Context
 from service.http.protocol import Limits, Runner
@@ -148,7 +159,7 @@ async def counter(
 ) -> AsyncIterator[Counter]:
     """Serve until the block ends. `writer` and `tokens` change how those two are made; with `reads`, what campaign
     sites and auditors read is served too."""
-    ledger = Ledger(database.url, SOURCE, lay_keys(directory / "vault.key"))
+    ledger = Ledger(database.url, SOURCE, lay_keys(directory / "vault.key"), erasure_journal=directory / "journal")
 
     def usual(role: Role) -> Writer:
         return Writer(lambda: connect(database.url, role), role, SOURCE)
@@ -168,6 +179,7 @@ async def counter(
             desk=pool,
             signing=await opened.enter_async_context(made("ledger_signing")),
             admin=await opened.enter_async_context(made("ledger_admin")),
+            privacy=await opened.enter_async_context(made("ledger_privacy")),
             snapshots=Snapshots(lambda: connect(database.url, "ledger_reader"), interval=0.05),
             tokens=await opened.enter_async_context(
                 Tokens(lambda: connect(database.url, "ledger_signing"), **(tokens or {}))
@@ -175,14 +187,8 @@ async def counter(
             started=0.0,
         )
         limits = Limits()
-        served_routes = [
-            *signing.ROUTES,
-            *petitions.ROUTES,
-            *corrections.ROUTES,
-            *reviewing.ROUTES,
-            *comments.ROUTES,
-            *disclosing.ROUTES,
-        ]
+        modules = (signing, amending, petitions, corrections, reviewing, comments, disclosing, erasing)
+        served_routes = [route for module in modules for route in module.ROUTES]
         if reads:
             served_routes += [*campaigns.ROUTES, *audit.ROUTES]
             await opened.enter_async_context(context.snapshots)
