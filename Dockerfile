@@ -18,7 +18,7 @@ RUN /opt/ledger/bin/pip install --no-cache-dir --no-deps --no-build-isolation . 
 FROM python:3.11-slim-bookworm
 RUN groupadd --system --gid 10001 ledger \
     && useradd --system --uid 10001 --gid ledger --home-dir /nonexistent --shell /usr/sbin/nologin ledger \
-    && install -d -o ledger -g ledger /var/lib/ledger/head
+    && install -d -o ledger -g ledger /var/lib/ledger/head /var/lib/ledger/erasures
 COPY --from=build /opt/ledger /opt/ledger
 ENV PATH=/opt/ledger/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1

@@ -49,6 +49,26 @@ def test_a_random_history_verifies_clean(history: History, data: st.DataObject) 
         assert audited(handed(bundle, petition), petition=petition).findings == [], history
 
 
+@given(histories(max_moves=40), st.data())
+@settings(max_examples=25)
+def test_whoever_is_erased_no_earlier_leaf_root_count_or_proof_changes(history: History, data: st.DataObject) -> None:
+    """If any signers are erased at any points of any history, then all that stood before stands, every head that was
+    sealed is continued, and the verifier finds nothing."""
+    heads = [history.size]
+    before = list(history.events)
+    states = sorted(history.known.signatures.values(), key=lambda state: state.position)
+    names = {petition.petition: name for name, petition in history.known.petitions.items()}
+    for state in data.draw(st.lists(st.sampled_from(states), max_size=6)) if states else []:
+        history.erase(names[state.petition], state.signature)
+        heads.append(history.size)
+    assert history.events[: len(before)] == before
+    bundle = bundle_of(history, sorted(set(heads)))
+    for size in set(heads):
+        assert audited(bundle.files(), since=bundle.note(size)).findings == [], history
+    erased = [read(leaf)["data"]["signature"] for leaf in history.leaves if read(leaf)["type"] == "signer.erased.v1"]
+    assert len(erased) == len(set(erased))
+
+
 @given(histories(max_moves=30), st.data())
 @settings(max_examples=40)
 def test_any_single_byte_changed_is_found(history: History, data: st.DataObject) -> None:
