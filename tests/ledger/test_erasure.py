@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -132,6 +133,38 @@ async def test_a_closed_petition_keeps_its_count(petition: LedgerDatabase) -> No
     assert rows.answer["rows"] == ["erased"]
     assert await petition.superuser.fetchval("SELECT count FROM ledger.petitions") == 1
     assert [type for _, _, type in await stored(petition)] == ["signature.recorded.v1", "signer.erased.v1"]
+
+
+async def test_an_erasure_after_the_closing_time_closes_first(petition: LedgerDatabase) -> None:
+    """If the closing time has passed and nobody has written since, then an erasure closes the petition first, and the
+    count stays; before a petition opens again, likewise."""
+    async with writer(petition) as site, writer(petition, ERASE) as privacy:
+        for signer in ("jane", "june"):
+            await site.submit(by_site(recording(signer)))
+        await petition.superuser.execute("UPDATE ledger.petitions SET opens_at = now() + interval '1 hour'")
+        await privacy.submit(erasing("june"))
+        await petition.superuser.execute("UPDATE ledger.petitions SET opens_at = NULL, closes_at = now()")
+        outcome = await privacy.submit(erasing("jane"))
+    assert isinstance(outcome, Accepted)
+    types = [row["type"] for row in await whole_log(petition)][3:]
+    assert types == ["signer.erased.v1", "acceptance.changed.v1", "signer.erased.v1"]
+    assert await petition.superuser.fetchval("SELECT count FROM ledger.petitions") == 2
+
+
+async def test_earlier_releases_rows_learn_of_the_one_before(petition: LedgerDatabase) -> None:
+    """If signatures were recorded by a release that did not note the one before, then the migration notes it from the
+    leaves, as it is noted now."""
+    async with writer(petition) as site:
+        for command in (recording("jane"), withdrawing("jane"), recording("joe"), recording("jane", 2)):
+            await site.submit(by_site(command))
+    noted = "SELECT signature, previous FROM ledger.signatures ORDER BY position"
+    now = await petition.superuser.fetch(noted)
+    assert [row["previous"] for row in now] == [None, None, her("jane")]
+    migration = files("ledger").joinpath("sql/migrations/0016_erasure.sql").read_text(encoding="utf-8")
+    (statement,) = [each for each in migration.split(";\n") if "UPDATE ledger.signatures s SET previous" in each]
+    await petition.superuser.execute("UPDATE ledger.signatures SET previous = NULL")
+    await petition.superuser.execute(statement)
+    assert await petition.superuser.fetch(noted) == now
 
 
 async def test_whoever_signs_while_she_is_being_erased_is_asked_to_wait(petition: LedgerDatabase) -> None:
