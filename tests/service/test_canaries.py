@@ -45,6 +45,10 @@ GIVEN: dict[str, str] = {
     "name searched for": "Zq7söught Näme",
     "domain searched for": "zq7sought.example",
     "network searched for": "198.51.100.64/26",
+    "email before a rectification": "zq7before@zq7wrong.example",
+    "name before a rectification": "Zq7befœre Näme",
+    "email after a rectification": "zq7after@zq7right.example",
+    "name after a rectification": "Zq7æfter Näme",
     "address asked about": "zq7asked@zq7nowhere.example",
     "refused": "zq7réfused",
 }
@@ -60,6 +64,7 @@ KEPT_IN_PLAIN = {
     ("vault.evidence", "domain"),
     ("vault.evidence", "domain in a batch"),
     ("vault.evidence", "domain in a file"),
+    ("vault.evidence", "domain after a rectification"),
     ("vault.evidence", "domain searched for"),
 }
 """Which table holds which canary, as docs/privacy.md says. Every other table holds none."""
@@ -102,12 +107,14 @@ def found_in(place: bytes, secrets: Mapping[str, bytes]) -> set[str]:
 
 @dataclass
 class Told:
-    """What was said, and what must not stand in it: `opened` is the one opening that a site was given."""
+    """What was said, and what must not stand in it: `opened` is the one opening that a site was given, `referred` the
+    signature of whom a site knows by a reference."""
 
     secrets: dict[str, bytes]
     answers: list[Served] = field(default_factory=list)
     said: list[Ended] = field(default_factory=list)
     opened: dict[str, bytes] = field(default_factory=dict)
+    referred: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,11 +156,13 @@ def house() -> Iterator[House]:
             tokens[role] = ledger(home, "token", "create", "--role", role, "--name", "somebody").out.strip()
         secrets = {name: text.encode() for name, text in GIVEN.items()}
         secrets |= {"domain": b"zq7domain", "domain in a batch": b"zq7other", "domain in a file": b"zq7filed"}
+        secrets |= {"domain before a rectification": b"zq7wrong", "domain after a rectification": b"zq7right"}
         secrets |= {f"token of {role}": token.encode() for role, token in tokens.items()}
         secrets |= {path.name: path.read_bytes() for path in (home / "keys").iterdir()}
         with serving(home, LEDGER_LOG_LEVEL="debug") as service:
             made = House(home, server, service, tokens, Told(secrets))
             _sign(made)
+            _rectify(made)
             _import(made)
             _review(made)
             _refuse(made)
@@ -175,7 +184,7 @@ def _sign(house: House) -> None:
         house.told.answers.append(house.ask("site", SIGNATURES, body, again))
     assert [answer.status for answer in house.told.answers] == [201, 200]
     referred = {"signer": {"ref": GIVEN["reference"]}, "evidence": {"ip": GIVEN["address of version 6"]}}
-    second = house.good("site", SIGNATURES, referred, "k")["signature"]
+    house.told.referred = second = house.good("site", SIGNATURES, referred, "k")["signature"]
     house.good("site", f"{SIGNATURES}/{second}/withdrawal", {}, f"{GIVEN['idempotency key']}-2")
     key, secret = GIVEN["idempotency key"], GIVEN["refused"]
     both = {"email": GIVEN["email in a batch"], "name": GIVEN["name in a batch"]}
@@ -194,6 +203,19 @@ def _sign(house: House) -> None:
     assert [each["identity"] for each in shown] == [signer]
     house.good("privacy", "/subjects", {"email": GIVEN["address asked about"]})
     house.good("auditor", "/openings", {"petition": PETITION, "signatures": [first["signature"]]})
+
+
+def _rectify(house: House) -> None:
+    """Somebody who was called by another's name and address."""
+    before, after = (
+        {"email": GIVEN[f"email {when} a rectification"], "name": GIVEN[f"name {when} a rectification"]}
+        for when in ("before", "after")
+    )
+    signed = house.good("site", SIGNATURES, {"signer": before}, "rectified")["signature"]
+    for _ in range(2):
+        answer = house.ask("admin", f"{SIGNATURES}/{signed}/amendment", {"signer": after}, "rectified")
+        house.told.answers.append(answer)
+        assert answer.status == 200, answer
 
 
 def _import(house: House) -> None:
@@ -348,6 +370,26 @@ def test_the_tables_hold_in_plain_what_the_page_says_and_nothing_else(house: Hou
     for table, rows in asyncio.run(dump(house.server)).items():
         found |= {(table, name) for name in found_in(rows, house.told.secrets | house.told.opened)}
     assert found == KEPT_IN_PLAIN
+
+
+def test_the_live_store_holds_nothing_of_who_was_erased(house: House) -> None:
+    """If everybody is erased, then no row of any table holds anything of them, nor what a correction searched for of
+    them; neither the journal of erasures nor what was said and logged of it does."""
+    hers = (GIVEN["email"], GIVEN["email in a batch"], GIVEN["email after a rectification"])
+    sought = [f"s{number}@{GIVEN['domain searched for']}" for number in range(3)]
+    for petition, email in (
+        *[(PETITION, email) for email in (*hers, *sought)],
+        (OF_A_FILE, GIVEN["email in a file"]),
+    ):
+        answer = house.ask("privacy", "/erasures", {"petition": petition, "email": email})
+        assert answer.status == 200, (petition, answer)
+        nothing_in(house, answer.body, "an erasure")
+    house.good("privacy", "/erasures", {"petition": PETITION, "signature": house.told.referred})
+    assert house.good("privacy", "/subjects", {"email": GIVEN["email"]}) == {"signatures": []}
+    for table, rows in asyncio.run(dump(house.server)).items():
+        nothing_in(house, rows, table)
+    nothing_in(house, (house.home / "erasures.journal").read_bytes(), "the journal")
+    nothing_in(house, house.service.log.encode(), "the log")
 
 
 async def dump(server: Server) -> dict[str, bytes]:

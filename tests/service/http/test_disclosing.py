@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from ledger.identity import pii_commit
 from schemas.answers import OpeningsAnswer, SubjectAnswer
+from schemas.canonical import from_base64, to_base64
 from service.importing import import_log
 from service.opening import opening
 from tests.conftest import LedgerDatabase
@@ -174,6 +176,31 @@ async def test_openings_are_those_that_the_first_answers_gave(served: Counter) -
     assert sorted(await written_down(served)) == sorted(
         ("auditor", "opening", PETITION, answer["signature"]) for answer in answers[:2]
     )
+
+
+async def test_of_an_amended_signature_the_amendment_is_opened(served: Counter) -> None:
+    """If who signed was rectified, then the opening is that of the amendment's leaf, and she is found by her new
+    address and not by the old one."""
+    sid = (await served.sign("a", FULL)).document["signature"]
+    path = f"{SIGNATURES}/{sid}/amendment"
+    assert (await served.post(path, {"signer": {"email": "ada@ex.org"}}, token=served.admin)).status == 200
+    (opened,) = (await openings(served, sid)).document["openings"]
+    leaf = (await served.events())[opened["index"]]
+    commitment = pii_commit(from_base64(opened["nonce"]), from_base64(opened["identity"]))
+    assert (leaf["type"], leaf["data"]["pii_commit"]) == ("signature.amended.v1", to_base64(commitment))
+    assert (await subject(served, "jane@ex.org")).document["signatures"] == []
+    (found,) = (await subject(served, "ada@ex.org")).document["signatures"]
+    assert (found["signature"], found["identity"]) == (sid, {"email": "ada@ex.org"})
+
+
+async def test_of_who_was_erased_nothing_is_told(served: Counter) -> None:
+    """If a signer was erased, then she is not found, and an auditor hears that there is nothing to open."""
+    sid = (await served.sign("a", FULL)).document["signature"]
+    officer = await served.token("privacy", "an officer")
+    erased = await served.post("/erasures", {"petition": PETITION, "signature": sid}, token=officer)
+    assert erased.status == 200
+    assert (await subject(served, "jane@ex.org")).document == {"signatures": []}
+    assert (await openings(served, sid)).document == {"petition": PETITION, "openings": [], "erased": [sid]}
 
 
 async def test_signatures_of_another_petition_are_not_opened(served: Counter) -> None:
