@@ -28,7 +28,7 @@ demo: ## a ledger of its own with the demonstration petitions, served until Ctrl
 	@$(BIN)/ledger demo $(DEMO_ARGS)
 
 test: venv-dev ## the whole test suite, in two processes, each with a real PostgreSQL that it starts (TEST_ARGS go to pytest)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 test-fast: venv-dev ## the pure part of the suite: seconds, no server
 	@$(BIN)/python -m pytest -m "not database" $(TEST_ARGS)
