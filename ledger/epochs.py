@@ -88,7 +88,11 @@ class Epochs:
 
     def draft(self, number: int) -> Epoch:
         """A key for this epoch, which nobody seals with yet: made where there is none. Raises KeyRefused."""
-        return Epoch(number, load_or_create_key(self.draft_path(number), _called(number)))
+        while True:
+            # Whoever publishes or discards a draft takes it away, perhaps between our making it and reading it back.
+            # Then this makes another one, of which the database says that it came too late.
+            with suppress(KeyMissing):
+                return Epoch(number, load_or_create_key(self.draft_path(number), _called(number)))
 
     def drafted(self, number: int) -> Epoch | None:
         """The draft of this epoch, where there is one. Raises KeyRefused."""

@@ -51,7 +51,8 @@ def load_root_key(path: Path) -> bytes:
 
 
 def load_or_create_key(path: Path, called: str) -> bytes:
-    """The key in this file, which is made if it is missing (its directory must exist). Raises KeyRefused.
+    """The key in this file, which is made if it is missing (its directory must exist). Raises KeyRefused, and
+    KeyMissing where somebody takes it away meanwhile.
 
     `called`: which key it is, for messages: the ... key file.
     """

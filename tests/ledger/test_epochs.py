@@ -1,5 +1,6 @@
 """The files of the vault's epochs: drafted, published, found when they are newer, destroyed when they are retired."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,27 @@ def test_a_draft_is_not_sealed_with(vault_key: Path) -> None:
     assert Epochs(vault_key).drafted(2) is not None
     assert Epochs(vault_key).draft(2).check == drafted.check
     assert Epochs(vault_key).drafted(3) is None
+
+
+def test_a_draft_that_is_taken_away_meanwhile_is_made_anew(vault_key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If somebody publishes their draft between our finding it and our reading it, then ours is another one."""
+    first, ours, link = Epochs(vault_key), Epochs(vault_key), os.link
+    theirs: list[bytes] = []
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        theirs.append(first.draft(1).check)
+        with pytest.raises(FileExistsError):
+            link(source, target)
+        theirs.append(first.publish(1).check)
+        raise FileExistsError
+
+    monkeypatch.setattr(os, "link", late)
+    drafted = ours.draft(1)
+    assert theirs == [ours.newest().check] * 2
+    assert drafted.check != ours.newest().check
+    assert (again := ours.drafted(1)) is not None
+    assert again.check == drafted.check
 
 
 def test_publishing_can_be_cut_off_anywhere(vault_key: Path) -> None:
