@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ledger.keys import KEY_BYTES, KeyMissing, KeyRefused, KeyUnavailable, load_key, load_or_create_key, sync_directory
+from ledger.durable import sync
+from ledger.keys import KEY_BYTES, KeyMissing, KeyRefused, KeyUnavailable, load_key, load_or_create_key
 from ledger.vault import Epoch
 
 LOOK: Final = 1.0
@@ -108,7 +109,7 @@ class Epochs:
         try:
             with suppress(FileNotFoundError, FileExistsError):
                 os.link(draft, path)
-            sync_directory(path.parent)
+            sync(path.parent)
             epoch = self.of(number)
             draft.unlink(missing_ok=True)
         except OSError as error:
@@ -136,7 +137,7 @@ class Epochs:
                 file.flush()
                 os.fsync(file.fileno())
             path.unlink(missing_ok=True)
-            sync_directory(path.parent)
+            sync(path.parent)
         except FileNotFoundError:
             pass
         except OSError as error:

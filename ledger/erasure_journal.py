@@ -19,6 +19,7 @@ from uuid import UUID
 
 import orjson
 
+from ledger.durable import give_to_owner_of_directory, sync
 from schemas.ids import read_uuid
 from schemas.instants import format_instant
 
@@ -87,13 +88,12 @@ class Journal:
                 with os.fdopen(os.dup(handle), "wb") as file:
                     file.write(b"".join(each.line() for each in erased))
                 os.fsync(handle)
-                if is_new and os.geteuid() == 0:  # what root makes belongs to whom the directory belongs
-                    owner = self.path.parent.stat()
-                    os.fchown(handle, owner.st_uid, owner.st_gid)
+                if is_new:
+                    give_to_owner_of_directory(self.path)
             finally:
                 os.close(handle)
             if is_new:
-                _sync_directory(self.path.parent)
+                sync(self.path.parent)
         except OSError as error:
             raise JournalRefused(f"The journal of erasures {self.path} cannot be written ({error.strerror})") from None
 
@@ -107,11 +107,3 @@ def _end_of_last_line(handle: int) -> int:
             return begin + last + 1
         end = begin
     return 0
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from ledger.durable import give_to_owner_of_directory, sync
+
 LARGEST: Final = 128 * 1024
 """Bytes that are read of a copy: more than any note has."""
 
@@ -36,8 +38,8 @@ class HeadCopy:
         directory = self.path.parent
         if not directory.is_dir():
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _as_the_directory_above(directory)
-            _sync_directory(directory.parent)
+            give_to_owner_of_directory(directory)
+            sync(directory.parent)
         for left in directory.iterdir():
             if left.name.startswith(f".{self.path.name}."):
                 left.unlink(missing_ok=True)  # by a writer that was killed; of one that only froze, the renaming fails
@@ -48,25 +50,10 @@ class HeadCopy:
                 file.write(note)
                 file.flush()
                 os.fsync(file.fileno())
-            _as_the_directory_above(draft)
+            give_to_owner_of_directory(draft)
             draft.replace(self.path)
         except BaseException:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
-        _sync_directory(directory)  # From here a crash loses nothing: the name is on the disk too.
-
-
-def _as_the_directory_above(path: Path) -> None:
-    """What root makes belongs to whom the directory belongs: a service that runs as somebody else goes on with it."""
-    if os.geteuid() == 0:
-        owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(directory)  # From here a crash loses nothing: the name is on the disk too.

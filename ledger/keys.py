@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from ledger.durable import sync
+
 KEY_BYTES: Final = 32
 ROOT: Final = "root"
 """What the vault's key is called in messages."""
@@ -61,7 +63,7 @@ def load_or_create_key(path: Path, called: str) -> bytes:
         # Whoever made it may not have come as far as its own sync. Where a secret store keeps the directory to itself,
         # it also made the key.
         with suppress(OSError):
-            sync_directory(path.parent)
+            sync(path.parent)
         return key
     except KeyMissing:
         pass  # the usual first start; whether another process is just as early is decided by the link
@@ -71,7 +73,7 @@ def load_or_create_key(path: Path, called: str) -> bytes:
                 os.link(draft, path)
             except FileExistsError:
                 pass  # another process was first: its key is the key
-        sync_directory(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise KeyRefused(f"the {called} key file {path} cannot be made: {error.strerror}") from error
     return load_key(path, called)  # read back from where every other process reads it, whoever made it
@@ -89,10 +91,10 @@ def retire_key(path: Path, retired: Path, called: str) -> bytes:
             os.link(path, retired)
         if load_key(retired, called) != old:
             raise KeyRefused(f"there is another key in {retired}")
-        sync_directory(path.parent)
+        sync(path.parent)
         with _draft(path) as draft:
             draft.replace(path)
-            sync_directory(path.parent)
+            sync(path.parent)
     except OSError as error:
         raise KeyRefused(f"the {called} key file {path} cannot be replaced: {error.strerror}") from error
     return load_key(path, called)
@@ -143,12 +145,3 @@ def _draft(path: Path) -> Iterator[Path]:
         yield draft
     finally:
         draft.unlink(missing_ok=True)
-
-
-def sync_directory(directory: Path) -> None:
-    """Put the names in this directory on the disk."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)  # From here a crash loses nothing: the name is on the disk too.
-    finally:
-        os.close(handle)

@@ -35,8 +35,9 @@ from ledger.bundle import (
     notes_in,
     on_disk,
 )
+from ledger.durable import sync
 from ledger.merkle import HASH_BYTES, Frontier, Node, join, leaf_hash, root_nodes
-from ledger.placing import decide, discard, put_in_place, sync
+from ledger.placing import decide, discard, put_in_place
 from ledger.tiles import HEIGHT, WIDTH, Tile, TileReader, encode_bundle, entries_path, tile_path, tiles_for
 from ledger.tree_head import NoteRefused, TreeHead, read_head
 from schemas.canonical import to_base64

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.bundle import CHECKPOINT, CHECKPOINTS, INCOMING, MANIFEST, PROJECTIONS, Bundle, NotOurs, on_disk
+from ledger.durable import sync
 
 _BEHIND_THE_TILES: Final = (PROJECTIONS, MANIFEST, CHECKPOINTS, CHECKPOINT)
 
@@ -75,15 +76,6 @@ def discard(incoming: Path) -> None:
     """Throw away what was staged, if anything was."""
     if incoming.exists():
         shutil.rmtree(incoming)
-
-
-def sync(path: Path) -> None:
-    """See to it that a file, or the names in a directory, are on the disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _turn(parts: tuple[str, ...]) -> int:
