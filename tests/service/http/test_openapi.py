@@ -190,7 +190,7 @@ def test_two_routes_of_one_path_are_both_described() -> None:
     """If a path is read and posted to, then both are in the document."""
 
     async def nothing(request: web.Request) -> web.StreamResponse:
-        raise NotImplementedError
+        return web.Response()
 
     routes = [
         Route("GET", "/things", nothing, "public", "readThings", "Read", {}),
