@@ -31,6 +31,9 @@ settings.load_profile("house")
 DATABASE_FIXTURES = {"server"}
 """A test that uses one of these, however indirectly, is a `database` test: `make test-fast` leaves it out."""
 
+ROOM_IN_MEMORY = 6 * 1024**3
+"""Bytes: more than the clusters of two processes of tests have come to, with the logs that they may write."""
+
 FreshDatabase = Callable[[], Awaitable[str]]
 """Makes a new, empty database and gives its URL, as the superuser; it is dropped when the test has ended."""
 
@@ -55,11 +58,20 @@ class GivenServer:
         return urlunsplit(parts._replace(netloc=address, path="/" + quote(database, safe="")))
 
 
+def _in_memory() -> Path | None:
+    """Where files are kept in memory, if there is room: what a cluster is made of is thousands of small ones, and no
+    test outlives the machine. Else None."""
+    memory = Path("/dev/shm")
+    if memory.is_mount() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_IN_MEMORY:
+        return memory
+    return None
+
+
 @contextmanager
 def home_for_a_server() -> Iterator[Path]:
     """An empty LEDGER_HOME, taken away afterwards together with what root may have had to lay elsewhere for it."""
     # Not pytest's own directory: it keeps the last three of them, and a cluster is 40 MB.
-    home = Path(tempfile.mkdtemp(prefix="ledger-test-"))
+    home = Path(tempfile.mkdtemp(prefix="ledger-test-", dir=_in_memory()))
     try:
         yield home
     finally:

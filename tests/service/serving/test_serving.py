@@ -13,7 +13,7 @@ import pytest
 from service.embedded.place import Place
 from service.embedded.postmaster import read_record
 from service.settings import variables
-from tests.service.commands import PROGRAM, ROOT, Ended, environment, ledger
+from tests.service.commands import PROGRAM, ROOT, Ended, environment, interpreted, ledger
 from tests.service.serving.conftest import PETITION, Kept
 from tests.service.serving.services import STOPPED, alive, eventually, free_port, postmaster_of, serving
 
@@ -110,7 +110,7 @@ def test_a_lost_postmaster_is_started_again(own: Kept) -> None:
 
 def test_debug_mode_is_refused(kept: Kept) -> None:
     """If asyncio is in debug mode, which tells clients of faults, then the service does not start."""
-    ended: Ended = ledger(kept.home, "serve", "--port", "0", PYTHONASYNCIODEBUG="1")
+    ended: Ended = interpreted(kept.home, "serve", "--port", "0", PYTHONASYNCIODEBUG="1")
     assert ended.code == 3
     assert "debug" in ended.err
 

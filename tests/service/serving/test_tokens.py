@@ -41,7 +41,7 @@ def test_a_token_lives_as_its_listing_says(kept: Kept) -> None:
         assert status(service, used) in (200, 201)
         assert status(service, elsewhere) in (200, 201)
         assert status(service, elsewhere, "another") == 403
-        until = datetime.now(UTC) + timedelta(seconds=20)
+        until = datetime.now(UTC) + timedelta(seconds=12)
         ending = made(kept, "ending", "--expires", format_instant(until), "--rate", "9/s")
         assert status(service, ending) in (200, 201)
         wait_for(lambda: listed(kept, "used")["last_used"] is not None, 30)
