@@ -31,8 +31,8 @@ settings.load_profile("house")
 DATABASE_FIXTURES = {"server"}
 """A test that uses one of these, however indirectly, is a `database` test: `make test-fast` leaves it out."""
 
-ROOM_IN_MEMORY = 6 * 1024**3
-"""Bytes: more than the clusters of two processes of tests have come to, with the logs that they may write."""
+ROOM_IN_MEMORY = 3 * 1024**3
+"""Bytes: five times what the clusters of two processes of tests came to together."""
 
 FreshDatabase = Callable[[], Awaitable[str]]
 """Makes a new, empty database and gives its URL, as the superuser; it is dropped when the test has ended."""
