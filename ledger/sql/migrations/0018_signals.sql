@@ -136,52 +136,7 @@ BEGIN
 END
 $$;
 
--- As before, and by when a signature was confirmed: `o` is the event by which it is found, its recording or that.
-DROP FUNCTION ledger.matching_signatures(
-  text, text, uuid, uuid[], cidr, text, timestamptz, timestamptz, text, text, text, bytea);
-CREATE FUNCTION ledger.matching_signatures(
-  id text, kind text, lifts uuid, listed uuid[], network cidr, email_domain text, recorded_from timestamptz,
-  recorded_to timestamptz, country text, region text, channel text, name_token bytea, confirmed_from timestamptz,
-  confirmed_to timestamptz
-) RETURNS TABLE (signature uuid, "position" bigint, recorded timestamptz, state text, moves boolean)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  number bigint := (SELECT p.petition FROM ledger.petitions p WHERE p.id = matching_signatures.id);
-  found_by ledger.event_type := CASE WHEN confirmed_from IS NULL AND confirmed_to IS NULL THEN 'signature.recorded.v1'
-                                     ELSE 'signature.confirmed.v1' END;
-BEGIN
-  RETURN QUERY
-    SELECT s.signature, e.position, e.recorded,
-           CASE WHEN s.withdrawn THEN 'withdrawn' WHEN cardinality(s.holds) > 0 THEN 'invalidated'
-                WHEN s.confirmed THEN 'standing' ELSE 'pending' END,
-           CASE WHEN matching_signatures.kind = 'invalidate' THEN ledger.stands(s.confirmed, s.withdrawn, s.holds)
-                ELSE s.confirmed AND NOT s.withdrawn
-                     AND (matching_signatures.lifts IS NULL OR s.holds <@ ARRAY[matching_signatures.lifts]) END
-      FROM ledger.events o
-      JOIN ledger.signatures s ON s.signature = o.signature
-      JOIN ledger.events e ON e.position = s.position
-      LEFT JOIN vault.evidence v ON v.signature = s.signature
-     WHERE o.petition = number AND o.type = found_by AND s.petition = number AND NOT s.erased
-       AND CASE WHEN matching_signatures.kind = 'invalidate' THEN NOT s.withdrawn OR listed IS NOT NULL
-                ELSE cardinality(s.holds) > 0
-                     AND (matching_signatures.lifts IS NULL OR matching_signatures.lifts = ANY (s.holds)) END
-       AND (listed IS NULL OR s.signature = ANY (listed))
-       AND (matching_signatures.network IS NULL OR v.ip <<= matching_signatures.network)
-       AND (matching_signatures.email_domain IS NULL OR v.email_domain = matching_signatures.email_domain)
-       AND (matching_signatures.name_token IS NULL OR v.name_token = matching_signatures.name_token)
-       AND (recorded_from IS NULL OR e.recorded >= recorded_from)
-       AND (recorded_to IS NULL OR e.recorded <= recorded_to)
-       AND (confirmed_from IS NULL OR o.recorded >= confirmed_from)
-       AND (confirmed_to IS NULL OR o.recorded <= confirmed_to)
-       AND (matching_signatures.country IS NULL OR s.country = matching_signatures.country)
-       AND (matching_signatures.region IS NULL OR s.region = matching_signatures.region)
-       AND (matching_signatures.channel IS NULL OR s.channel = matching_signatures.channel)
-     ORDER BY e.position;
-END
-$$;
-
 REVOKE EXECUTE ON FUNCTION
-  ledger.signing_rhythm, ledger.signing_origins, ledger.late_confirmations, ledger.matching_signatures FROM PUBLIC;
+  ledger.signing_rhythm, ledger.signing_origins, ledger.late_confirmations FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-  ledger.signing_rhythm, ledger.signing_origins, ledger.late_confirmations, ledger.matching_signatures TO ledger_admin;
+  ledger.signing_rhythm, ledger.signing_origins, ledger.late_confirmations TO ledger_admin;
