@@ -1,11 +1,15 @@
 """`ledger erase`: a signer is erased from the command line, and a service that starts looks first."""
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from service.embedded.place import Place
 from tests.service.commands import Ended, ledger
+from tests.service.serving.services import serving
 
 pytestmark = pytest.mark.database
 LOG = "at,kind,signer,email\n2020-01-01T00:00:00Z,recorded,s1,jane@ex.org\n2020-01-01T00:00:01Z,recorded,s2,\n"
@@ -47,3 +51,24 @@ def test_a_signer_is_erased_by_command(tmp_path: Path) -> None:
     (home / "erasures.journal").write_text("{}\n")
     refused = ledger(home, "serve", "--port", "0")
     assert (refused.code, "has a line that is none" in refused.err) == (3, True)
+
+
+def test_a_service_erases_anew_whom_a_restored_backup_brings_back(home: Path, tmp_path: Path) -> None:
+    """If the database is put back to before an erasure, then whoever was erased is erased before anything is served."""
+    log, address = tmp_path / "log.csv", tmp_path / "address"
+    log.write_text(LOG, encoding="utf-8")
+    address.write_text("jane@ex.org\n", encoding="utf-8")
+    assert ledger(home, "import", "events", str(log), "--petition", "p").code == 0
+    token = ledger(home, "token", "create", "--role", "privacy", "--name", "officer").out.strip()
+    data, backup = Place(home).data, tmp_path / "backup"
+    subprocess.run(["cp", "-a", data, backup], check=True)  # whole: the last command stopped the server
+    assert ledger(home, "erase", "p", "--email-file", str(address), LEDGER_TOKEN=token).code == 0
+    journal = (home / "erasures.journal").read_bytes()
+    shutil.rmtree(data)
+    subprocess.run(["cp", "-a", backup, data], check=True)
+    with serving(home) as service:
+        assert json.loads(service.read("/petitions/p/count.json").body)["signature_count"] == 1
+        assert service.stop()[0] == 0
+    assert (home / "erasures.journal").read_bytes() == journal
+    assert ledger(home, "erase", "p", "--email-file", str(address), LEDGER_TOKEN=token).code == 2, "she is not known"
+    assert ledger(home, "fsck", "--deep").lines == ["no findings"]
