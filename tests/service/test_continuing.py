@@ -1,10 +1,10 @@
 """The recovery after a lost tail, as an operator carries it out: an older database comes back, and the log goes on."""
 
-import shutil
 from pathlib import Path
 
 from ledger.seal_keys import sealing_keys
 from ledger.tree_head import TreeHead, read_head, seal_head
+from tests.service.backups import back_up, put_back
 from tests.service.commands import Ended, ledger
 
 SECOND = "petitions.example/ledger-2"
@@ -27,25 +27,23 @@ def refused(ended: Ended, code: int, sentence: str) -> None:
     assert sentence in ended.err
 
 
-def test_a_log_that_lost_its_tail_goes_on_under_a_new_origin(tmp_path: Path) -> None:
+def test_a_log_that_lost_its_tail_goes_on_under_a_new_origin(home: Path, tmp_path: Path) -> None:
     """If a backup comes back after more was shown, then nothing is sealed until the log is continued; afterwards an
     export holds both origins, verifies, and says what was lost. An older head than the copy is not taken, and not laid
     in its place."""
-    home, backup, bundle = tmp_path / "home", tmp_path / "backup", tmp_path / "bundle"
+    bundle = tmp_path / "bundle"
     opened(home, "one", "two")
     refused(ledger(home, "continue", "--origin", SECOND), 2, "There is no old head")
     first = ledger(home, "export", str(tmp_path / "first"))
     assert first.code == 0, first.err
     refused(ledger(home, "continue", "--origin", SECOND), 2, "Nothing was lost")
     old_keys = vkeys(home)
-    shutil.copytree(home, backup, symlinks=True)
+    back_up(home, tmp_path / "backup")
     opened(home, "three")
     assert ledger(home, "export", str(tmp_path / "newer")).code == 0
     newest = (home / PLACE).read_bytes()
 
-    shutil.rmtree(home)
-    shutil.copytree(backup, home, symlinks=True)
-    (home / PLACE).write_bytes(newest)
+    put_back(home, tmp_path / "backup")
     refused(ledger(home, "export", str(bundle)), 1, "put back to an older state")
     refused(ledger(home, "continue", "--origin", "two words"), 2, "printable ASCII")
     older, origin = tmp_path / "older", read_head(newest).origin

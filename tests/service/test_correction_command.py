@@ -13,10 +13,10 @@ RULE = ("--reason", "bot", "--rule", "Addresses of one throw-away provider.")
 HEADER = "at,kind,signer,email\n"
 
 
-def test_a_purge_by_command_takes_two_principals_and_is_reversed(tmp_path: Path) -> None:
+def test_a_purge_by_command_takes_two_principals_and_is_reversed(home: Path, tmp_path: Path) -> None:
     """If more than 100 signatures share a domain, then a preview tells it, another admin's token approves exactly that
     set, the purge runs to its end, and its reversal brings the count back."""
-    home, log = tmp_path / "home", tmp_path / "log.csv"
+    log = tmp_path / "log.csv"
     rows = [
         f"2020-01-01T00:{n // 60:02}:{n % 60:02}Z,recorded,s{n},s{n}@{'ex.org' if n < 9 else 'bots.example.org'}"
         for n in range(130)

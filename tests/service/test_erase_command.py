@@ -1,13 +1,11 @@
 """`ledger erase`: a signer is erased from the command line, and a service that starts looks first."""
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from service.embedded.place import Place
+from tests.service.backups import back_up, put_back
 from tests.service.commands import Ended, ledger
 from tests.service.serving.services import serving
 
@@ -15,11 +13,11 @@ pytestmark = pytest.mark.database
 LOG = "at,kind,signer,email\n2020-01-01T00:00:00Z,recorded,s1,jane@ex.org\n2020-01-01T00:00:01Z,recorded,s2,\n"
 
 
-def test_a_signer_is_erased_by_command(tmp_path: Path) -> None:
+def test_a_signer_is_erased_by_command(home: Path, tmp_path: Path) -> None:
     """If a privacy officer's token erases by an address, then the journal names the signature, the count falls, fsck is
     clean, and the same file records her anew; without the token, or with another one, nothing is done; where somebody
     meddled with the journal, no service starts."""
-    home, log, address = tmp_path / "home", tmp_path / "log.csv", tmp_path / "address"
+    log, address = tmp_path / "log.csv", tmp_path / "address"
     log.write_text(LOG, encoding="utf-8")
     address.write_text(" jane@ex.org\n", encoding="utf-8")
     assert ledger(home, "import", "events", str(log), "--petition", "p").code == 0
@@ -60,12 +58,10 @@ def test_a_service_erases_anew_whom_a_restored_backup_brings_back(home: Path, tm
     address.write_text("jane@ex.org\n", encoding="utf-8")
     assert ledger(home, "import", "events", str(log), "--petition", "p").code == 0
     token = ledger(home, "token", "create", "--role", "privacy", "--name", "officer").out.strip()
-    data, backup = Place(home).data, tmp_path / "backup"
-    subprocess.run(["cp", "-a", data, backup], check=True)  # whole: the last command stopped the server
+    back_up(home, tmp_path / "backup")
     assert ledger(home, "erase", "p", "--email-file", str(address), LEDGER_TOKEN=token).code == 0
     journal = (home / "erasures.journal").read_bytes()
-    shutil.rmtree(data)
-    subprocess.run(["cp", "-a", backup, data], check=True)
+    put_back(home, tmp_path / "backup")
     with serving(home) as service:
         assert json.loads(service.read("/petitions/p/count.json").body)["signature_count"] == 1
         assert service.stop()[0] == 0
