@@ -22,6 +22,8 @@ from ledger.vault import Epoch
 
 LOOK: Final = 1.0
 """Seconds after which whoever seals looks for a newer epoch."""
+TRIES: Final = 10
+"""How often a draft is made that somebody else takes away."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -89,11 +91,13 @@ class Epochs:
 
     def draft(self, number: int) -> Epoch:
         """A key for this epoch, which nobody seals with yet: made where there is none. Raises KeyRefused."""
-        while True:
+        path = self.draft_path(number)
+        for _ in range(TRIES):
             # Whoever publishes or discards a draft takes it away, perhaps between our making it and reading it back.
             # Then this makes another one, of which the database says that it came too late.
             with suppress(KeyMissing):
-                return Epoch(number, load_or_create_key(self.draft_path(number), _called(number)))
+                return Epoch(number, load_or_create_key(path, _called(number)))
+        raise KeyRefused(f"the {_called(number)} key file {path} cannot be made: what is made there is not found there")
 
     def drafted(self, number: int) -> Epoch | None:
         """The draft of this epoch, where there is one. Raises KeyRefused."""

@@ -84,6 +84,15 @@ def test_a_draft_that_is_taken_away_meanwhile_is_made_anew(vault_key: Path, monk
     assert again.check == drafted.check
 
 
+def test_a_draft_that_is_never_found_is_refused(vault_key: Path) -> None:
+    """If something stands in a draft's place that leads nowhere, then that is said, and it is left alone."""
+    place = Epochs(vault_key).draft_path(1)
+    place.symlink_to("nowhere")
+    with pytest.raises(KeyRefused, match=r"vault\.epoch\.1\.next cannot be made"):
+        Epochs(vault_key).draft(1)
+    assert names(vault_key) == [place.name]
+
+
 def test_publishing_can_be_cut_off_anywhere(vault_key: Path) -> None:
     """If publishing was cut off before the draft was taken away, or was done by another, then once more is the same."""
     epochs = Epochs(vault_key)
