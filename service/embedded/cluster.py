@@ -10,10 +10,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.durable import sync
 from service.embedded import accounts, binaries
 from service.embedded.accounts import Account
 from service.embedded.binaries import Binaries
-from service.embedded.place import Place, sync_directory, write_whole
+from service.embedded.place import Place, write_whole
 from service.embedded.server import SUPERUSER, EmbeddedUnavailable, Say
 
 ELSEWHERE = Path("/var/lib/signature-ledger")
@@ -220,4 +221,4 @@ def _initialise(place: Place, programs: Binaries, account: Account) -> None:
         why = " ".join(done.stderr.split())[-400:] or f"it ended with {done.returncode}"
         raise EmbeddedUnavailable(f"initdb of {programs.origin} made no database in {place.data.parent}: {why}")
     making.rename(place.data)
-    sync_directory(place.data.parent)
+    sync(place.data.parent)
