@@ -303,12 +303,21 @@ class AnswerKey:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A command with who asks it, and by which key a repeat is known: a client's, or that of a file's row."""
+    """A command with who asks it, and by which key a repeat is known: a client's, or that of a file's row.
+
+    Raises ValueError where who imports states what is live, or somebody else what is imported: by who acted alone it is
+    judged afterwards which of the two it was.
+    """
 
     command: Command
     actor: str
     answer_key: AnswerKey | None = None
     import_key: bytes | None = None
+
+    def __post_init__(self) -> None:
+        imported = getattr(self.command, "imported", None)
+        if imported is not None and imported != self.actor.startswith("import:"):
+            raise ValueError("a signature is imported by whoever imports, and by nobody else")
 
 
 @dataclass(frozen=True, slots=True)

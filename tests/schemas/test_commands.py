@@ -2,10 +2,21 @@
 
 import dataclasses
 from typing import get_args
+from uuid import UUID
 
 import pytest
 
-from schemas.commands import Accepted, AnswerKey, Command, Outcome, Refused, Submission, Unknown
+from schemas.commands import (
+    Accepted,
+    AnswerKey,
+    Command,
+    ConfirmSignature,
+    Outcome,
+    Refused,
+    Submission,
+    Unknown,
+    WithdrawSignature,
+)
 
 COMMANDS = get_args(Command)
 
@@ -29,3 +40,15 @@ def test_commands_and_outcomes_are_frozen(type_: type) -> None:
 def test_an_outcome_is_one_of_three() -> None:
     """If something was asked, then it is recorded, refused, or unknown."""
     assert get_args(Outcome) == (Accepted, Refused, Unknown)
+
+
+@pytest.mark.parametrize("make", [ConfirmSignature, WithdrawSignature])
+@pytest.mark.parametrize(("actor", "imported"), [("import:4711", False), ("site:9c1e04", True), ("admin:7f3a21", True)])
+def test_only_who_imports_says_that_something_was_imported(
+    make: type[ConfirmSignature | WithdrawSignature], actor: str, imported: bool
+) -> None:
+    """If somebody else states what is imported, or whoever imports what is live, then it is no submission."""
+    with pytest.raises(ValueError, match="by whoever imports"):
+        Submission(make("p", UUID(int=1), None, imported, None), actor)
+    command = make("p", UUID(int=1), None, not imported, None)
+    assert Submission(command, actor).command is command
